@@ -1,0 +1,20 @@
+# The worker. The embedded engines are not in it.
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY requirements-worker.lock ./
+RUN python -m venv /opt/funnelwatch && /opt/funnelwatch/bin/pip install --no-cache-dir --require-hashes -r requirements-worker.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY schemas schemas
+COPY sinks sinks
+COPY streams streams
+RUN /opt/funnelwatch/bin/pip install --no-cache-dir --no-deps .
+
+FROM python:3.12-slim
+RUN useradd --system --create-home --home-dir /var/lib/funnelwatch funnelwatch
+COPY --from=build /opt/funnelwatch /opt/funnelwatch
+ENV PATH=/opt/funnelwatch/bin:$PATH PYTHONUNBUFFERED=1
+WORKDIR /var/lib/funnelwatch
+USER funnelwatch
+EXPOSE 6066
+ENTRYPOINT ["funnelwatch"]
+CMD ["run"]

@@ -1,0 +1,63 @@
+# `make demo` and `make test` need nothing but Python 3.11 or later; all they install goes into .venv and .cache.
+.DEFAULT_GOAL := help
+.PHONY: help setup kafka test lint types check format lock demo bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+TESTS ?=
+
+help:
+	@echo "make demo    a broker, ClickHouse, the worker and live traffic, all on this machine; Ctrl-C ends it"
+	@echo "make test    the test suite (TESTS=tests/unit for a part)"
+	@echo "make check   lint, types, test"
+	@echo "make setup   only installs;  make bench   throughput;  make clean   removes all that was installed"
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and not found: install it, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) can't make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+setup: $(STAMP) kafka
+
+# Not fatal: without the jars the tests that need a broker are skipped, and the demo says what is missing.
+kafka: $(STAMP)
+	@$(BIN)/python -m sinks.embedded.kafka fetch >/dev/null || echo "warning: no embedded Kafka (see above)" >&2
+
+test: setup
+	@.ci/tools
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+check: lint types test
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# After a change of dependencies. One lock for every supported Python; a second one without the extras, for the image.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+lock:
+	$(COMPILE) --all-extras pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml -o requirements-worker.lock
+
+demo: setup
+	@$(BIN)/funnelwatch demo
+
+bench: setup
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,177 @@
+"""The mapping file: how records of any shape become events.
+
+    format = "json"              # json (default), csv, combined: what the records are
+    event = "{category}_{action}"  # the event's name, composed of fields of the record
+    timezone = "Europe/Berlin"   # of times that name none; default UTC
+    delimiter = ";"              # csv: default ","
+    columns = ["user", "what"]   # csv: default the file's header line
+
+    [fields]                     # event field = path in the record, or a text with {paths}
+    timestamp = "ts"
+    visitor_id = "user.id"       # objects within objects; list items by number: "items.0.sku"
+    "properties.sku" = "item.sku"
+
+    [constants]                  # fields that are the same for every record
+    site = "shop.example"
+
+    [casts]                      # text, integer, number, boolean, lower, upper,
+    revenue = "cents"            # cents (1999 → 19.99); for times: s, ms, us
+
+    [values.customer_type]       # what the record says = what the event says; "" leaves it out
+    loyal = "returning"
+    "*" = "new"                  # all others; without it they stay as they are
+
+    [[rules]]                    # the first whose every pattern fits names the event; none: `event` or `fields.event`
+    event = "download"
+    where = { method = "GET", path = "/downloads/*", status = "200|206" }
+    bot = true                   # optional: such records are programs, not people
+
+Patterns are globs (`*`, `?`, `[…]`) with `|` between alternatives, case counts; a leading `!` denies the whole. They meet
+the field's text, `""` where it is missing. Event fields: those of the native format, `properties.NAME`, `variant.NAME`.
+
+A combined log line has the fields time, method, path, query, url (path and query), protocol, status, bytes, referrer,
+user_agent, user. Of these timestamp, url, referrer and user_agent are taken without being named. The address is never
+among them: with the user agent it makes the `visitor_id`, as a keyed hash.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from schemas.errors import ConfigError
+from schemas.event import Event
+
+CASTS = ("text", "integer", "number", "boolean", "lower", "upper", "cents", "s", "ms", "us")
+#: Event fields that a mapping may fill; `timestamp` is `ts`.
+TARGETS = frozenset(Event.__struct_fields__) - {"ts", "properties", "variant"} | {
+    "timestamp",
+    "user_agent",
+    "ip",
+    "test",
+}
+_KINDS: dict[str, tuple[type, str]] = {
+    "format": (str, 'text such as "json"'),
+    "event": (str, 'text such as "{category}_{action}"'),
+    "timezone": (str, 'text such as "Europe/Berlin"'),
+    "delimiter": (str, 'one character such as ";"'),
+    "columns": (list, "a list of names"),
+    "fields": (dict, "a table of event field = path"),
+    "constants": (dict, "a table of event field = value"),
+    "casts": (dict, "a table of event field = cast"),
+    "values": (dict, "a table for each event field"),
+    "rules": (list, "[[rules]] tables"),
+}
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """Names the event of records whose fields fit every pattern of `where`: (path, glob alternatives, denied)."""
+
+    event: str
+    where: tuple[tuple[str, tuple[str, ...], bool], ...] = ()
+    bot: bool = False
+
+
+class Mapping(msgspec.Struct, frozen=True):
+    """A checked mapping file. The module's docstring says what each key means."""
+
+    format: Literal["json", "csv", "combined"] = "json"
+    event: str | None = None
+    timezone: str = "UTC"
+    delimiter: str = ","
+    columns: tuple[str, ...] = ()
+    fields: dict[str, str] = {}
+    constants: dict[str, Any] = {}
+    casts: dict[str, str] = {}
+    values: dict[str, dict[str, Any]] = {}
+    rules: tuple[Rule, ...] = ()
+
+
+def load_mapping(path: str | Path) -> Mapping:
+    """The mapping of a TOML file. Raises ConfigError with file, key, value and remedy."""
+    try:
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), f"can't be read: {error.strerror}", "give the path of a mapping file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"is no TOML: {error}", "mend that line") from None
+    return parse_mapping(document, str(path))
+
+
+def parse_mapping(document: dict[str, Any], where: str) -> Mapping:
+    """The same from a parsed document; `where` names it in errors."""
+    for key, value in document.items():
+        if key not in _KINDS:
+            raise ConfigError(f"{where}, {key}", "no such key", f"use one of {', '.join(_KINDS)}")
+        kind, example = _KINDS[key]
+        if not isinstance(value, kind):
+            raise ConfigError(f"{where}, {key}", f"{value!r} is {type(value).__name__}", f"write {example}")
+    _check_scalars(document, where)
+    for section in ("fields", "constants", "casts", "values"):
+        for key, value in document.get(section, {}).items():
+            _check_entry(section, key, value, f"{where}, {section}.{key}")
+    rules = tuple(_rule(entry, f"{where}, rules[{n}]") for n, entry in enumerate(document.get("rules", []), 1))
+    return Mapping(**{**document, "columns": tuple(document.get("columns", ())), "rules": rules})
+
+
+def _check_scalars(document: dict[str, Any], where: str) -> None:
+    checks: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+        ("format", lambda value: value in ("json", "csv", "combined"), "use json, csv or combined"),
+        (
+            "delimiter",
+            lambda value: len(value) == 1 and value not in '"\r\n',
+            'use one character, such as ";" or "\\t"',
+        ),
+        ("columns", lambda value: all(isinstance(name, str) for name in value), "write a list of names"),
+        ("timezone", _is_zone, 'use a name of the IANA list, such as "Europe/Berlin"'),
+    )
+    for key, fits, remedy in checks:
+        if key in document and not fits(document[key]):
+            raise ConfigError(f"{where}, {key}", f"{document[key]!r} can't be used", remedy)
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError
+        return False
+    except KeyError:
+        return False
+    return True
+
+
+def _check_entry(section: str, key: str, value: Any, where: str) -> None:
+    if key not in TARGETS and not (key.partition(".")[0] in ("properties", "variant") and key.partition(".")[2]):
+        remedy = f"use one of {', '.join(sorted(TARGETS))}, properties.NAME or variant.NAME"
+        raise ConfigError(where, f"{key!r} is no field of an event", remedy)
+    if section == "fields" and (not isinstance(value, str) or not value):
+        raise ConfigError(where, f"{value!r} is no path", 'write a path such as "user.id"')
+    if section == "constants" and not isinstance(value, str | int | float | bool):
+        raise ConfigError(where, f"{value!r} can't be a constant", "write a text, a number, true or false")
+    if section == "casts" and value not in CASTS:
+        raise ConfigError(where, f"{value!r} is no cast", f"use one of {', '.join(CASTS)}")
+    if section == "values" and not isinstance(value, dict):
+        raise ConfigError(
+            where, f"{value!r} is no table", 'write [values.FIELD] with lines such as loyal = "returning"'
+        )
+
+
+def _rule(entry: Any, where: str) -> Rule:
+    if not isinstance(entry, dict) or not isinstance(entry.get("event"), str) or not entry["event"]:
+        raise ConfigError(where, "the rule names no event", 'write event = "NAME"')
+    unknown = set(entry) - {"event", "where", "bot"}
+    if unknown:
+        raise ConfigError(where, f"{min(unknown)!r} is no key of a rule", "use event, where, bot")
+    patterns = entry.get("where", {})
+    if not isinstance(patterns, dict) or not all(isinstance(glob, str | int) for glob in patterns.values()):
+        raise ConfigError(f"{where}.where", f"{patterns!r} can't be used", 'write { path = "/downloads/*" }')
+    if not isinstance(entry.get("bot", False), bool):
+        raise ConfigError(f"{where}.bot", f"{entry['bot']!r} is not true or false", "write true or false")
+    tests = ((path, str(glob)) for path, glob in patterns.items())
+    where_parts = tuple((path, tuple(glob.removeprefix("!").split("|")), glob.startswith("!")) for path, glob in tests)
+    return Rule(entry["event"], where_parts, entry.get("bot", False))

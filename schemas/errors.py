@@ -1,0 +1,40 @@
+"""The exceptions of funnelwatch.
+
+FunnelwatchError
+├── ConfigError      the user's settings, definitions or mappings are wrong      (exit code 2)
+├── InvalidEvent     one record can't be used: it goes to the dead letters       (never leaves the decoder)
+└── SinkError        Kafka or ClickHouse refused or can't be reached             (retried, or exit code 2)
+
+Outcomes (late, duplicate, ignored) are values, not exceptions.
+"""
+
+from __future__ import annotations
+
+from schemas.reasons import Reason
+
+
+class FunnelwatchError(Exception):
+    """Base of all errors that funnelwatch raises on purpose. Its text is one line that a user can act on."""
+
+
+class ConfigError(FunnelwatchError):
+    """A setting, a definition or a mapping is wrong.
+
+    `where` is the file with the line or key, `value` what stands there, `remedy` what to write instead.
+    """
+
+    def __init__(self, where: str, problem: str, remedy: str = "") -> None:
+        self.where, self.problem, self.remedy = where, problem, remedy
+        super().__init__(f"{where}: {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class InvalidEvent(FunnelwatchError):
+    """A record that can't become an event. `reason` is one of the closed list, `detail` names field and value."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+
+
+class SinkError(FunnelwatchError):
+    """A broker or a database refused, or can't be reached. Says what was tried and what to check."""

@@ -1,0 +1,49 @@
+"""Settings: `funnelwatch.toml`, the environment and flags, checked."""
+
+from schemas.settings.layers import CONFIG_VARIABLE
+from schemas.settings.loading import find_settings, load_settings
+from schemas.settings.rates import Rate, Rates
+from schemas.settings.secret import Secret
+from schemas.settings.sections import (
+    AllowedValues,
+    ClickHouse,
+    Compression,
+    Events,
+    Kafka,
+    Labels,
+    Log,
+    LogFormat,
+    LogLevel,
+    SaslMechanism,
+    SecurityProtocol,
+    Settings,
+    Site,
+    Source,
+    Start,
+    Web,
+)
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "AllowedValues",
+    "ClickHouse",
+    "Compression",
+    "Events",
+    "Kafka",
+    "Labels",
+    "Log",
+    "LogFormat",
+    "LogLevel",
+    "Rate",
+    "Rates",
+    "SaslMechanism",
+    "Secret",
+    "SecurityProtocol",
+    "Settings",
+    "Site",
+    "Source",
+    "Start",
+    "Web",
+    "find_settings",
+    "load_settings",
+]

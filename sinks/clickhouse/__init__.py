@@ -1,0 +1,1 @@
+"""ClickHouse: tables, what is written into them, and the report that is read from them."""

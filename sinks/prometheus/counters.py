@@ -1,0 +1,82 @@
+"""What the rows of a chunk add to the counters.
+
+    row                          counters (R = the same under `funnel_retracted_total` when the row is taken back)
+    enter, level 0               started, entered, edge; recovered if the last attempt dropped off
+    enter, level j > 0           entered, edge, duration; where j is required: a conversion of the required stage before
+                                 it and of each optional one between that the attempt had reached
+    enter with money             conversion value
+    end, converted               conversions
+    end, any other outcome       dropped, by the highest stage reached
+    move                         edge
+    refund                       refund value
+
+Every effect depends on its row alone, so a row taken back meets exactly the series that it had counted in.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+
+from prometheus_client.core import Metric as Family
+
+from schemas.errors import ConfigError
+from schemas.funnel import Funnel
+from schemas.metrics import OF_FUNNELS, SITE, UNCOUNTED_ROWS, Metric
+from schemas.rows import Row
+from sinks.prometheus.collector import FamilyBuilder
+from sinks.prometheus.funnel_series import Facts, FunnelSeries
+from sinks.prometheus.labels import EVERYTHING, LabelPolicy, Segment, clean
+from sinks.prometheus.series import Clock, monotonic
+
+_FACTS = attrgetter(*Facts._fields)
+
+
+class FunnelCounters:
+    """The counters of all funnels of one worker.
+
+    `funnels`: one definition per name. `site`: the label `funnel_site`. `clock`: ms, for the time that new series are
+    held at 0. Not for use by several threads at once. Raises ConfigError for two funnels of one name.
+    """
+
+    def __init__(self, funnels: Sequence[Funnel], labels: LabelPolicy, site: str, clock: Clock = monotonic) -> None:
+        self._clock = clock
+        self._site = clean(site)
+        self._funnels: dict[str, FunnelSeries] = {}
+        for funnel in funnels:
+            if funnel.name in self._funnels:
+                raise ConfigError(f"funnel {funnel.name}", "is defined twice", "their counts would mix: rename one")
+            self._funnels[funnel.name] = FunnelSeries(funnel, labels, self._site)
+        self._uncounted = 0
+
+    def count(self, rows: Iterable[Row]) -> None:
+        """Count a chunk's newly written rows, after its ack. `is_deleted` = 1: this content is taken back.
+
+        A row that replaces another of its key comes after a copy of the former one with `is_deleted` = 1.
+        """
+        groups: defaultdict[tuple[object, ...], list[Row]] = defaultdict(list)
+        for row in rows:
+            groups[_FACTS(row)].append(row)
+        now = self._clock()
+        for key, group in groups.items():
+            facts = Facts._make(key)
+            series = self._funnels.get(facts.funnel)
+            if series is None or series.version != facts.version or not series.count(facts, group, now):
+                self._uncounted += len(group)
+
+    def net(self, metric: Metric, funnel: str, *labels: str, segment: Segment = EVERYTHING) -> int:
+        """Counted minus retracted since the start, in the metric's integer units, held-back increments included.
+
+        `labels`: the metric's labels besides site, funnel and segment, in their order (`"cart", "window_timeout"`).
+        """
+        return self._funnels[funnel].net(metric, labels, segment)
+
+    def families(self) -> Iterator[Family]:
+        """All families, for one scrape."""
+        builders = {metric.name: FamilyBuilder(metric) for metric in OF_FUNNELS if metric.exported}
+        now = self._clock()
+        for series in self._funnels.values():
+            series.export(builders, now)
+        builders[UNCOUNTED_ROWS.name].add({SITE: self._site}, self._uncounted)
+        return (builder.family for builder in builders.values())

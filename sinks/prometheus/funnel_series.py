@@ -1,0 +1,192 @@
+"""All series of one funnel: which exist from the start, and what a group of like rows adds to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from schemas.funnel import Funnel
+from schemas.metrics import (
+    ATTEMPTS_STARTED,
+    CONVERSION_VALUE,
+    CONVERSIONS,
+    DIMENSION,
+    FUNNEL,
+    RECOVERED,
+    REFUND_VALUE,
+    SITE,
+    STAGE_CONVERSIONS,
+    STAGE_DROPPED,
+    STAGE_ENTERED,
+    TRANSITIONS,
+    VALUE,
+    Metric,
+)
+from schemas.metrics import STAGE as STAGE_LABEL
+from schemas.rows import Direction, End, Kind, Row
+from sinks.prometheus.accounts import Account, Builders, Durations
+from sinks.prometheus.definition import plain_edges, possible_reasons, required_levels
+from sinks.prometheus.labels import EVERYTHING, AllowList, LabelPolicy, Segment, clean
+from sinks.prometheus.segments import Segments
+
+#: Currencies that may be learned; ISO 4217 has about 180 in use.
+MAX_CURRENCIES = 200
+
+
+class Facts(NamedTuple):
+    """What rows must share to have the same effects on all traffic; few distinct ones occur in a chunk."""
+
+    funnel: str
+    version: str
+    kind: str
+    stage: int
+    is_deleted: int
+    reached: int
+    recovered: bool
+    from_stage: str
+    to_stage: str
+    direction: str
+    outcome: str
+
+
+class FunnelSeries:
+    """The accounts and histograms of one funnel."""
+
+    def __init__(self, funnel: Funnel, policy: LabelPolicy, site: str) -> None:
+        self.version = funnel.version
+        self._levels = tuple(clean(level) for level in funnel.levels)
+        self._required = required_levels(funnel)
+        self._labels = {SITE: site, FUNNEL: clean(funnel.name)}
+        self._segments = Segments(funnel, policy)
+        self._open = self._segments.known()
+        self._currencies = AllowList("currency", policy.currencies, MAX_CURRENCIES)
+        self._durations = [Durations({**self._labels, STAGE_LABEL: level}) for level in self._levels]
+        self._accounts: dict[tuple[str, tuple[str, ...]], Account] = {}
+        for metric, labels in self._from_the_start(funnel, policy):
+            self._create(metric, labels, at_once=True)
+
+    def count(self, facts: Facts, rows: Sequence[Row], now: int) -> bool:
+        """Add the effects of rows that share `facts`. False: not a row of this funnel's definition, nothing counted."""
+        kind = facts.kind
+        if kind == Kind.MOVE:
+            self._edge(facts, facts.direction, len(rows), now)
+        elif kind == Kind.REFUND:
+            self._money(facts, rows, now)
+        elif kind in (Kind.ENTER, Kind.END) and 0 <= facts.stage < len(self._levels):
+            tally = self._segments.tally([row.entry_dims for row in rows])
+            self._learn(tally, now)
+            effects = self._entered(facts) if kind == Kind.ENTER else self._ended(facts)
+            for metric, labels in effects:
+                self._account(metric, labels, now).add(tally, now, taken_back=facts.is_deleted == 1)
+            if kind == Kind.ENTER:
+                self._edge(facts, Direction.FORWARD.value, len(rows), now)
+                self._lasted(facts, rows)
+                self._money(facts, rows, now)
+        else:
+            return False
+        return True
+
+    def net(self, metric: Metric, labels: tuple[str, ...], segment: Segment) -> int:
+        """Counted minus retracted."""
+        account = self._accounts.get((metric.name, labels))
+        return 0 if account is None else account.counted.total(segment) - account.retracted.total(segment)
+
+    def export(self, builders: Builders, now: int) -> None:
+        """Write all series into the families, as one scrape reads them."""
+        for account in self._accounts.values():
+            account.export(builders, now)
+        for durations in self._durations[1:]:  # nothing lies before the first level
+            durations.export(builders)
+
+    # -- effects
+
+    def _entered(self, facts: Facts) -> Iterator[tuple[Metric, tuple[str, ...]]]:
+        level = facts.stage
+        yield STAGE_ENTERED, (self._levels[level],)
+        if level == 0:
+            yield ATTEMPTS_STARTED, ()
+            if facts.recovered:
+                yield RECOVERED, ()
+        elif self._required[level]:
+            for before in range(level - 1, -1, -1):
+                if self._required[before]:
+                    yield STAGE_CONVERSIONS, (self._levels[before],)
+                    break
+                if facts.reached >> before & 1:
+                    yield STAGE_CONVERSIONS, (self._levels[before],)
+
+    def _ended(self, facts: Facts) -> Iterator[tuple[Metric, tuple[str, ...]]]:
+        if facts.outcome == End.CONVERTED:
+            yield CONVERSIONS, ()
+        else:
+            yield STAGE_DROPPED, (self._levels[facts.stage], clean(facts.outcome))
+
+    def _edge(self, facts: Facts, direction: str, n: int, now: int) -> None:
+        labels = (clean(facts.from_stage), clean(facts.to_stage), clean(direction))
+        self._account(TRANSITIONS, labels, now).add({EVERYTHING: n}, now, taken_back=facts.is_deleted == 1)
+
+    def _lasted(self, facts: Facts, rows: Sequence[Row]) -> None:
+        if facts.stage == 0:
+            return
+        durations = self._durations[facts.stage]
+        into = durations.retracted if facts.is_deleted == 1 else durations.counted
+        into.observe([row.duration for row in rows if row.duration >= 0])
+
+    def _money(self, facts: Facts, rows: Sequence[Row], now: int) -> None:
+        """Sums of exact integers. Counters can't fall, so what is negative is a refund."""
+        sums: dict[tuple[bool, str, tuple[str, ...]], int] = {}
+        for row in rows:
+            if row.value:
+                key = (row.value > 0, row.currency, row.entry_dims)
+                sums[key] = sums.get(key, 0) + abs(row.value)
+        for (earned, currency, dims), amount in sums.items():
+            metric = CONVERSION_VALUE if earned else REFUND_VALUE
+            segments = dict.fromkeys(self._segments.of(dims), amount)
+            self._learn(segments, now)
+            account = self._account(metric, (self._currencies.segment(currency).value,), now)
+            account.add(segments, now, taken_back=facts.is_deleted == 1)
+
+    # -- which series exist
+
+    def _from_the_start(self, funnel: Funnel, policy: LabelPolicy) -> Iterator[tuple[Metric, tuple[str, ...]]]:
+        """Every counter whose labels are known: it stands at 0 before it first counts."""
+        last = len(self._levels) - 1
+        for metric in (ATTEMPTS_STARTED, CONVERSIONS, RECOVERED):
+            yield metric, ()
+        for index, level in enumerate(self._levels):
+            yield STAGE_ENTERED, (level,)
+            if index < last:
+                yield STAGE_CONVERSIONS, (level,)
+                for reason in possible_reasons(funnel):
+                    yield STAGE_DROPPED, (level, reason.value)
+        for before, after in plain_edges(funnel):
+            yield TRANSITIONS, (clean(before), clean(after), Direction.FORWARD.value)
+        for currency in policy.currencies:
+            yield CONVERSION_VALUE, (clean(currency),)
+            yield REFUND_VALUE, (clean(currency),)
+
+    def _account(self, metric: Metric, labels: tuple[str, ...], now: int) -> Account:
+        account = self._accounts.get((metric.name, labels))
+        if account is None:
+            account = self._create(metric, labels)
+            for segment in self._open if account.segmented else (EVERYTHING,):
+                account.open(segment, now)
+        return account
+
+    def _create(self, metric: Metric, labels: tuple[str, ...], *, at_once: bool = False) -> Account:
+        own = [label for label in metric.labels if label not in (SITE, FUNNEL, DIMENSION, VALUE)]
+        segmented = metric is not TRANSITIONS
+        segments = (self._open if segmented else (EVERYTHING,)) if at_once else ()
+        account = Account(
+            metric, {**self._labels, **dict(zip(own, labels, strict=True))}, segments, segmented=segmented
+        )
+        self._accounts[metric.name, labels] = account
+        return account
+
+    def _learn(self, tally: Mapping[Segment, int], now: int) -> None:
+        """A value seen for the first time stands at 0 in every series of the funnel, before any of them counts it."""
+        for segment in tally.keys() - self._open:
+            self._open.add(segment)
+            for account in self._accounts.values():
+                if account.segmented:
+                    account.open(segment, now)

@@ -1,0 +1,144 @@
+"""The worker's small web server: `/metrics`, `/healthz`, `/readyz`, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hmac
+from collections.abc import Callable
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder, generate_latest
+
+from schemas.errors import ConfigError
+from sinks.prometheus.collector import Snapshot
+from sinks.prometheus.labels import clean
+
+#: Asked at each probe: "" while all is well, else one line that says what is not.
+Check = Callable[[], str]
+
+#: Content type of the text format, for a client that states no preference we can serve.
+PLAIN = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Server": "funnelwatch",  # in place of the versions of Python and aiohttp
+}
+
+_METHODS = (hdrs.METH_GET, hdrs.METH_HEAD)
+
+
+def _well() -> str:
+    return ""
+
+
+class MetricsServer:
+    """Serves a registry and two probes.
+
+    `alive`, `ready`: see `Check`; answered with 200, else 503 and the line. `token`: what `/metrics` demands as
+    `Authorization: Bearer …`; the probes stay open, as orchestrators send none. `first_scrape` is set by the first GET
+    of `/metrics`: a worker that joins waits for it, so that Prometheus has seen its zeros before they rise.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, alive: Check = _well, ready: Check = _well, token: str = ""
+    ) -> None:
+        self.first_scrape = asyncio.Event()
+        self._registry, self._alive, self._ready = registry, alive, ready
+        self._token = token.encode()
+        self._runner: web.AppRunner | None = None
+
+    async def wait_for_first_scrape(self, seconds: float) -> bool:
+        """Wait until Prometheus has read the zeros, at most this long. False: nobody came."""
+        try:
+            await asyncio.wait_for(self.first_scrape.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; port 0 takes a free one. Returns the port. Raises ConfigError if the address can't be had."""
+        runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except (OSError, OverflowError) as error:
+            await runner.cleanup()
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ConfigError(
+                "[web] listen", f"{host}:{port} can't be listened on: {reason}", "choose another address or port"
+            ) from error
+        self._runner = runner
+        return int(runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening and end open connections. May be called twice."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def application(self) -> web.Application:
+        """The aiohttp application alone, to be mounted or tested."""
+        app = web.Application(client_max_size=1024)
+        app.on_response_prepare.append(_secure)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        return app
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        if self._token and not self._authorised(request):
+            return web.Response(
+                status=HTTPStatus.UNAUTHORIZED,
+                text="a bearer token is needed\n",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        encode, content_type = _encoder(request.headers.get(hdrs.ACCEPT, ""))
+        headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+        if request.method == hdrs.METH_HEAD:  # reads no series: what is new must not pass for seen
+            return web.Response(headers=headers)
+        snapshot = Snapshot(self._registry.collect())  # here, where the sums don't move; the slow rest elsewhere
+        zipped = "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "")
+        body = await asyncio.to_thread(_render, encode, snapshot, zipped=zipped)
+        if zipped:
+            headers[hdrs.CONTENT_ENCODING] = "gzip"
+        self.first_scrape.set()
+        return web.Response(body=body, headers=headers)
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return _probe(self._alive())  # that this answers at all proves that the event loop turns
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        return _probe(self._ready())
+
+    def _authorised(self, request: web.Request) -> bool:
+        given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
+        return hmac.compare_digest(given, b"Bearer " + self._token)
+
+
+async def _secure(_request: web.BaseRequest, response: web.StreamResponse) -> None:
+    response.headers.update(_SECURITY)
+
+
+def _probe(problem: str) -> web.Response:
+    status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
+    return web.Response(status=status, text=f"{clean(problem) if problem else 'ok'}\n")
+
+
+def _encoder(accept: str) -> tuple[Callable[[Snapshot], bytes], str]:
+    """The format that the client prefers, as prometheus-client negotiates it; plain text if it can't be understood."""
+    try:
+        return choose_encoder(accept)
+    except (ValueError, TypeError):  # a version that is none
+        return generate_latest, PLAIN
+
+
+def _render(encode: Callable[[Snapshot], bytes], snapshot: Snapshot, *, zipped: bool) -> bytes:
+    body = encode(snapshot)
+    return gzip.compress(body, compresslevel=1, mtime=0) if zipped else body

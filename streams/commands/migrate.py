@@ -1,0 +1,38 @@
+"""`funnelwatch migrate`: makes or brings up to date the tables in ClickHouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from schemas.settings.sections import ClickHouse
+from sinks.clickhouse.client import connect, faults
+from sinks.clickhouse.migrate import Layout, Migration, apply, create_database, ddl
+from streams.commands.configuration import read_settings, settings_options, user_errors
+
+
+@click.command("migrate")
+@settings_options
+@click.option("--print", "only_print", is_flag=True, help="Print the SQL and run nothing.")
+def migrate(config: Path | None, pairs: tuple[str, ...], only_print: bool) -> None:
+    """Makes the database and its tables, or brings them up to date. Safe to run again."""
+    with user_errors():
+        settings = read_settings(config, pairs)
+        if only_print or not settings.create:
+            click.echo(ddl(settings.clickhouse.database, Layout.of(settings.clickhouse)), nl=False)
+            return
+        applied = bring_up_to_date(settings.clickhouse)
+    for migration in applied:
+        click.echo(f"applied {migration.name}")
+    if not applied:
+        click.echo(f"database {settings.clickhouse.database} is up to date")
+
+
+def bring_up_to_date(settings: ClickHouse) -> list[Migration]:
+    """Makes the database of `settings` if it is missing, and applies what it lacks. Raises SinkError."""
+    layout = Layout.of(settings)
+    with connect(settings, database="default") as client, faults(f"make the database {settings.database}"):
+        client.command(create_database(settings.database, layout))
+    with connect(settings) as client:
+        return apply(client, layout)

@@ -1,0 +1,211 @@
+"""Which stages of which funnels an event fits, found by its name in one look-up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from schemas.event import Event
+from schemas.funnel import Condition, Funnel, Mode, Stage, Unit
+from schemas.rows import NONE
+from streams.engine.state import Hit, Money
+
+Predicate = Callable[[Event], bool]
+Convert = Callable[[int, str, int], int | None]
+
+#: Event names whose matchers are remembered. More (a site that puts ids into names) are worked out each time.
+KNOWN_NAMES = 10_000
+#: Longest value of a dimension, in characters; the rest is cut off.
+VALUE_LENGTH = 256
+
+
+def field_reader(field: str) -> Callable[[Event], Any]:
+    """Reads an Event field, or `properties.a.b` / `variant.x`; None where it is absent."""
+    head, *path = field.split(".")
+
+    def read(event: Event) -> Any:
+        value = getattr(event, head)
+        for name in path:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(name)
+        return value
+
+    return read
+
+
+def predicate(condition: Condition) -> Predicate:
+    """The condition as a function of an event. A missing field fulfils only `ne`, `not_in` and `exists = false`."""
+    read, values, first = field_reader(condition.field), condition.values, condition.values[0]
+
+    def any_of(value: Any) -> bool:
+        return any(
+            fnmatchcase(value, wanted)
+            if isinstance(wanted, str) and isinstance(value, str)
+            else type(value) is not bool and value == wanted or value is wanted
+            for wanted in values
+        )
+
+    def number(event: Event) -> float | None:
+        value = read(event)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def compared(test: Callable[[float], bool]) -> Predicate:
+        def check(event: Event) -> bool:
+            value = number(event)
+            return value is not None and test(value)
+
+        return check
+
+    if condition.field in ("revenue", "cost") and condition.operator in ("lt", "le", "gt", "ge", "eq", "ne"):
+        from decimal import Decimal
+
+        from schemas.event import MONEY_SCALE
+
+        first = int(Decimal(str(first)) * MONEY_SCALE)
+        values = (first,)
+    operators: dict[str, Predicate] = {
+        "in": lambda event: any_of(read(event)),
+        "eq": lambda event: any_of(read(event)),
+        "not_in": lambda event: not any_of(read(event)),
+        "ne": lambda event: not any_of(read(event)),
+        "lt": compared(lambda value: value < first),
+        "le": compared(lambda value: value <= first),
+        "gt": compared(lambda value: value > first),
+        "ge": compared(lambda value: value >= first),
+        "exists": lambda event: (read(event) is not None) is first,
+    }
+    return operators[condition.operator]
+
+
+def dimension_reader(dimensions: Sequence[str]) -> Callable[[Event], tuple[str, ...]]:
+    """Reads the values of the declared dimensions: texts of at most VALUE_LENGTH, `(none)` where there is none."""
+    readers = [field_reader(name) for name in dimensions]
+
+    def text(value: Any) -> str:
+        if value is None or value == "":
+            return NONE
+        return value[:VALUE_LENGTH] if isinstance(value, str) else str(value)[:VALUE_LENGTH]
+
+    return lambda event: tuple([text(read(event)) for read in readers])
+
+
+def unit_key(unit: Unit, event: Event) -> str | None:
+    """The event's unit as a state key: `=id`, or `~id` for a session that gaps must cut; None if it has no such unit."""
+    if unit is Unit.SESSION:
+        if event.session_id is not None:
+            return "=" + event.session_id
+        person = event.visitor_id or event.user_id
+        return "~" + person if person else None
+    own = event.visitor_id if unit is Unit.VISITOR else event.account_id
+    found = own or event.user_id
+    return "=" + found if found else None
+
+
+class Matcher:
+    """What one event name means to one funnel. Bit k of a mask is stage k."""
+
+    __slots__ = ("always", "conditional", "exclude", "funnel", "refund")
+
+    def __init__(self, funnel: CompiledFunnel, name: str) -> None:
+        self.funnel = funnel
+        self.always = self.exclude = 0
+        self.conditional: list[tuple[int, list[Predicate]]] = []
+        self.refund = any(fnmatchcase(name, glob) for glob in funnel.definition.refunds)
+        for index, stage in enumerate(funnel.definition.stages):
+            if any(fnmatchcase(name, glob) for glob in stage.exclude):
+                self.exclude |= 1 << index
+            if not any(fnmatchcase(name, glob) for glob in stage.events):
+                continue
+            if stage.where:
+                self.conditional.append((1 << index, [predicate(condition) for condition in stage.where]))
+            else:
+                self.always |= 1 << index
+
+    @property
+    def relevant(self) -> bool:
+        return bool(self.always or self.conditional or self.exclude or self.refund)
+
+    def mask(self, event: Event) -> int:
+        """The stages that the event fits."""
+        mask = self.always
+        for bit, conditions in self.conditional:
+            if all(holds(event) for holds in conditions):
+                mask |= bit
+        return mask
+
+    def look(self, event: Event) -> int | None:
+        """The stages that the event fits; None if the funnel does not look at it."""
+        mask = self.mask(event)
+        return mask if mask or self.exclude or self.refund else None
+
+    def hit(self, event: Event, mask: int) -> Hit:
+        """The event as this funnel keeps it."""
+        funnel = self.funnel
+        money = None
+        if event.revenue is not None and (self.refund or mask & funnel.valued):
+            currency = event.currency or ""
+            converted = funnel.convert(event.revenue, currency, event.ts)
+            money = Money(event.revenue, currency, converted, event.order_id or "")
+        return Hit(event.ts, event.event_id, mask, self.exclude, self.refund, funnel.read_dimensions(event), money, event.consent)
+
+
+class CompiledFunnel:
+    """A definition with what the engine needs at hand. Masks are indexed by the highest level reached.
+
+    `awaited[h]`: the stages after h up to the next required one. `within_reach[h]`: all up to that one.
+    `leap[h]`: largest `within` (ms) of the stages that level h can go to next, None if one of them has none.
+    """
+
+    def __init__(self, definition: Funnel, convert: Convert = lambda value, currency, ts: None) -> None:
+        stages = definition.stages
+        self.definition, self.convert = definition, convert
+        self.name, self.version, self.levels = definition.name, definition.version, definition.levels
+        self.tag = int(definition.version[:8], 16)
+        self.window, self.lateness, self.gap = definition.window, definition.lateness, definition.session_gap
+        self.strict = definition.mode is Mode.STRICT
+        self.unordered = definition.mode is Mode.UNORDERED
+        self.last = len(stages) - 1
+        self.optional = [stage.optional for stage in stages]
+        self.within = [stage.within for stage in stages]
+        self.valued = sum(1 << index for index, stage in enumerate(stages) if stage.value)
+        self.read_dimensions = dimension_reader(definition.dimensions)
+        nexts = [next_required(stages, level) for level in range(len(stages))]
+        self.awaited = [(2 << end) - (2 << level) for level, end in enumerate(nexts)]
+        self.within_reach = [(2 << end) - 1 for end in nexts]
+        self.leap = [largest_within(stages[level + 1 : end + 1]) for level, end in enumerate(nexts)]
+        self.timed = any(stage.within is not None for stage in stages)
+
+
+def next_required(stages: Sequence[Stage], level: int) -> int:
+    """Index of the first required stage after `level`; the last stage for itself."""
+    return next((index for index in range(level + 1, len(stages)) if not stages[index].optional), level)
+
+
+def largest_within(stages: Sequence[Stage]) -> int | None:
+    """The largest `within`, in ms; None where a stage has none (no limit) or there is no stage."""
+    limits = [stage.within for stage in stages]
+    return None if not limits or None in limits else max(limit for limit in limits if limit is not None)
+
+
+class Index:
+    """From event name to the matchers of the funnels that it concerns."""
+
+    def __init__(self, funnels: Sequence[CompiledFunnel]) -> None:
+        self.funnels = tuple(funnels)
+        self._known: dict[str, tuple[Matcher | None, ...] | None] = {}
+
+    def find(self, name: str) -> tuple[Matcher | None, ...] | None:
+        """One matcher a funnel, in their order (None: does not concern it); None if the name concerns no funnel."""
+        try:
+            return self._known[name]
+        except KeyError:
+            return self._work_out(name)
+
+    def _work_out(self, name: str) -> tuple[Matcher | None, ...] | None:
+        matchers = tuple(m if (m := Matcher(funnel, name)).relevant else None for funnel in self.funnels)
+        found = matchers if any(matchers) else None
+        if len(self._known) < KNOWN_NAMES:
+            self._known[name] = found
+        return found

@@ -1,0 +1,266 @@
+"""One event, or a deadline, moves one unit's walk through one funnel: the semantics of docs/design.md, in its order.
+
+The chains of an attempt are two arrays: `starts[k]` and `times[k]` of the newest chain that reached level k. A newer first stage
+starts a newer chain; an event moves it to stage k while deeper levels keep theirs. Newest dominates: at any level, the
+chain that arrived last also started last, so one chain a level is enough.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from schemas.rows import Direction, End, Kind, Row
+from streams.engine.match import CompiledFunnel
+from streams.engine.state import Attempt, Hit, Walk
+
+NO_DEADLINE = 1 << 62
+REASONS = (End.WINDOW_TIMEOUT, End.STEP_TIMEOUT, End.SESSION_END)
+WINDOW, STEP, SESSION = range(3)
+
+
+class Rows:
+    """Where a walk writes what happens: rows of one unit in one funnel, caused by one log record (`revision`)."""
+
+    __slots__ = ("revision", "rows", "unit_id")
+
+    def __init__(self, unit_id: str = "", revision: int = 0) -> None:
+        self.unit_id, self.revision = unit_id, revision
+        self.rows: list[Row] = []
+
+
+def attempt_id(funnel: CompiledFunnel, event_id: str, unit_id: str) -> bytes:
+    """128 bits that name the attempt which this entry opens."""
+    text = f"{funnel.name}\0{funnel.version}\0{event_id}\0{unit_id}"
+    return blake2b(text.encode(), digest_size=16).digest()
+
+
+def step(funnel: CompiledFunnel, walk: Walk, hit: Hit, gap: int, unit_id: str, out: Rows | None) -> None:
+    """Moves the walk by the next hit in order. `gap`: the session gap in ms for gap sessions, else 0."""
+    attempt, now = walk.attempt, hit.ts
+    if attempt is not None and attempt.deadline < now:
+        drop(funnel, walk, attempt, out)
+        attempt = None
+    if gap:
+        if walk.activity is None or now > walk.activity + gap:
+            walk.session_start = now
+        walk.activity = now
+    if hit.refund and out is not None:
+        write_refund(funnel, walk, hit, out)
+    if attempt is None:
+        if hit.mask & 1:
+            attempt = open_attempt(funnel, walk, hit, unit_id, out)
+        elif hit.mask and out is not None:
+            write_stray(funnel, walk, hit, out)
+    elif hit.exclude & funnel.awaited[attempt.highest]:
+        end(funnel, walk, attempt, End.EXCLUDED, now, hit, out)
+        return
+    elif funnel.strict and not hit.mask & funnel.within_reach[attempt.highest]:
+        end(funnel, walk, attempt, End.BROKEN, now, hit, out)
+        return
+    elif hit.mask:
+        advance(funnel, walk, attempt, hit, out)
+    attempt = walk.attempt
+    if attempt is not None:
+        if hit.consent is not None:
+            attempt.consent = hit.consent
+        if hit.mask or gap:
+            set_deadline(funnel, attempt, now + gap if gap else NO_DEADLINE)
+
+
+def open_attempt(funnel: CompiledFunnel, walk: Walk, hit: Hit, unit_id: str, out: Rows | None) -> Attempt | None:
+    """The entry: a new attempt, with its one chain. A funnel of one stage converts at once."""
+    again = walk.ended is not None and hit.ts <= walk.ended + funnel.window
+    number = walk.number + 1 if again else 1
+    attempt = Attempt(
+        attempt_id(funnel, hit.event_id, unit_id), hit.ts, hit.dims, number, again and walk.dropped, bool(hit.consent),
+        [0], [0], 1, 0, 0, 0, WINDOW,
+    )  # fmt: skip
+    walk.attempt = attempt
+    if hit.money is not None or out is not None:
+        write_enter(funnel, walk, attempt, hit, 0, "", -1, out)
+    if funnel.last == 0:
+        end(funnel, walk, attempt, End.CONVERTED, hit.ts, hit, out)
+    return attempt
+
+
+def advance(funnel: CompiledFunnel, walk: Walk, attempt: Attempt, hit: Hit, out: Rows | None) -> None:
+    """Stages deepest first, then a newer chain at the entry, then the edge that this leaves."""
+    now = hit.ts - attempt.entry
+    starts, times = attempt.starts, attempt.times
+    came_from, target, entered = funnel.levels[attempt.current], -1, False
+    mask = hit.mask & ~1
+    while mask:
+        level = mask.bit_length() - 1
+        mask ^= 1 << level
+        source = best_source(funnel, attempt, level, now)
+        if source < 0:
+            continue
+        while len(starts) <= level:
+            starts.append(-1)
+            times.append(-1)
+        duration = now - times[source]
+        starts[level], times[level] = starts[source], now
+        if target < 0:
+            target = level
+        if attempt.reached >> level & 1:
+            continue
+        entered = True
+        attempt.reached |= 1 << level
+        attempt.highest = max(attempt.highest, level)
+        if hit.money is not None or out is not None:
+            write_enter(funnel, walk, attempt, hit, level, came_from, duration, out)
+        if level == funnel.last:
+            attempt.current = level
+            end(funnel, walk, attempt, End.CONVERTED, hit.ts, hit, out)
+            return
+    if hit.mask & 1:
+        starts[0] = times[0] = now
+        target = max(target, 0)
+    if target < 0:
+        near = hit.mask & funnel.within_reach[attempt.highest] or hit.mask
+        target = near.bit_length() - 1
+    if not entered and target != attempt.current and out is not None:
+        write_edge(funnel, walk, attempt, hit, came_from, target, out)
+    attempt.current = target
+
+
+def best_source(funnel: CompiledFunnel, attempt: Attempt, level: int, now: int) -> int:
+    """The level whose chain can move to `level` now and started last (equal: the higher one); -1 if none can."""
+    starts, times, within = attempt.starts, attempt.times, funnel.within[level]
+    best, newest = -1, -1
+    source = level - 1
+    while True:
+        if source < len(starts):
+            start = starts[source]
+            if start > newest and now - start <= funnel.window and (within is None or now - times[source] <= within):
+                best, newest = source, start
+        if not funnel.optional[source]:
+            return best
+        source -= 1
+
+
+def set_deadline(funnel: CompiledFunnel, attempt: Attempt, session_end: int) -> None:
+    """The last moment at which a live chain could still advance, and why it would then end."""
+    deadline, reason = attempt.starts[0] + funnel.window, WINDOW
+    if funnel.timed:
+        deadline = -1
+        for level in range(min(len(attempt.starts), funnel.last) - 1, -1, -1):
+            if attempt.starts[level] < 0:
+                continue
+            bound, why, leap = attempt.starts[level] + funnel.window, WINDOW, funnel.leap[level]
+            if leap is not None and attempt.times[level] + leap < bound:
+                bound, why = attempt.times[level] + leap, STEP
+            if bound > deadline:
+                deadline, reason = bound, why
+    deadline += attempt.entry
+    if session_end < deadline:
+        deadline, reason = session_end, SESSION
+    attempt.deadline, attempt.reason = deadline, reason
+
+
+def expire(funnel: CompiledFunnel, walk: Walk, horizon: int, out: Rows | None) -> None:
+    """Ends the attempt if the horizon has passed its deadline."""
+    attempt = walk.attempt
+    if attempt is not None and attempt.deadline < horizon:
+        drop(funnel, walk, attempt, out)
+
+
+def drop(funnel: CompiledFunnel, walk: Walk, attempt: Attempt, out: Rows | None) -> None:
+    """Ends the attempt at its deadline."""
+    end(funnel, walk, attempt, REASONS[attempt.reason], attempt.deadline, None, out)
+
+
+def end(
+    funnel: CompiledFunnel, walk: Walk, attempt: Attempt, how: End, when: int, hit: Hit | None, out: Rows | None
+) -> None:
+    """The one end of an attempt."""
+    walk.attempt, walk.ended, walk.number = None, when, attempt.number
+    walk.dropped = how is not End.CONVERTED
+    if hit is not None and hit.consent is not None:
+        attempt.consent = hit.consent
+    if out is None:
+        return
+    highest = attempt.highest
+    out.rows.append(Row(
+        funnel.name, funnel.version, attempt.id.hex(), Kind.END.value, "", out.revision, 0,
+        out.unit_id, walk.session_start, attempt.number, attempt.recovered, attempt.entry, when,
+        hit.event_id if hit is not None else "",
+        funnel.levels[attempt.current], funnel.levels[highest], highest, attempt.reached, "", how.value,
+        when - attempt.entry, attempt.dims, hit.dims if hit is not None and hit.dims else attempt.dims,
+        None, "", None, "", attempt.consent,
+    ))  # fmt: skip
+
+
+def write_enter(
+    funnel: CompiledFunnel, walk: Walk, attempt: Attempt, hit: Hit, level: int, came_from: str, duration: int,
+    out: Rows | None,
+) -> None:  # fmt: skip
+    """The row of a stage reached for the first time, with its money if the stage has a value and the order is new."""
+    value, currency, reporting, order_id = None, "", None, ""
+    valued = funnel.valued & (hit.mask if funnel.unordered else 1 << level)
+    if valued and hit.money is not None and counts(funnel, walk, hit):
+        value, currency, reporting, order_id = (
+            hit.money.value, hit.money.currency, hit.money.reporting, hit.money.order_id,
+        )  # fmt: skip
+    if out is None:
+        return
+    out.rows.append(Row(
+        funnel.name, funnel.version, attempt.id.hex(), Kind.ENTER.value, funnel.levels[level], out.revision, 0,
+        out.unit_id, walk.session_start, attempt.number, attempt.recovered, attempt.entry, hit.ts, hit.event_id,
+        came_from, funnel.levels[level], level, attempt.reached, Direction.FORWARD.value, "",
+        duration, attempt.dims, hit.dims, value, currency, reporting, order_id, bool(hit.consent),
+    ))  # fmt: skip
+
+
+def counts(funnel: CompiledFunnel, walk: Walk, hit: Hit) -> bool:
+    """Whether this order's revenue is taken for the first time (within `window`, by this unit)."""
+    assert hit.money is not None
+    order_id = hit.money.order_id
+    if not order_id:
+        return True
+    orders = {order: ts for order, ts in (walk.orders or {}).items() if hit.ts <= ts + funnel.window}
+    first = order_id not in orders
+    orders.setdefault(order_id, hit.ts)
+    walk.orders = orders
+    return first
+
+
+def write_edge(
+    funnel: CompiledFunnel, walk: Walk, attempt: Attempt, hit: Hit, came_from: str, target: int, out: Rows
+) -> None:
+    """A move that reached nothing new: back, forward again, or past a required stage."""
+    if target < attempt.current:
+        direction = Direction.BACK
+    else:
+        direction = Direction.FORWARD if attempt.reached >> target & 1 else Direction.SKIP
+    out.rows.append(Row(
+        funnel.name, funnel.version, attempt.id.hex(), Kind.MOVE.value, hit.event_id, out.revision, 0,
+        out.unit_id, walk.session_start, attempt.number, attempt.recovered, attempt.entry, hit.ts, hit.event_id,
+        came_from, funnel.levels[target], target, attempt.reached, direction.value, "",
+        -1, attempt.dims, hit.dims, None, "", None, "", bool(hit.consent),
+    ))  # fmt: skip
+
+
+def write_stray(funnel: CompiledFunnel, walk: Walk, hit: Hit, out: Rows) -> None:
+    """A later stage with no attempt alive: a skip from nowhere, under an id of its own."""
+    target = hit.mask.bit_length() - 1
+    out.rows.append(Row(
+        funnel.name, funnel.version, attempt_id(funnel, hit.event_id, out.unit_id).hex(), Kind.MOVE.value,
+        hit.event_id, out.revision, 0, out.unit_id, walk.session_start, 0, False, hit.ts, hit.ts, hit.event_id,
+        "", funnel.levels[target], target, 0, Direction.SKIP.value, "",
+        -1, hit.dims, hit.dims, None, "", None, "", bool(hit.consent),
+    ))  # fmt: skip
+
+
+def write_refund(funnel: CompiledFunnel, walk: Walk, hit: Hit, out: Rows) -> None:
+    """Money given back: a negative row of its own, whatever has become of the attempt that brought it."""
+    if hit.money is None:
+        return
+    money = hit.money
+    reporting = -money.reporting if money.reporting is not None else None
+    out.rows.append(Row(
+        funnel.name, funnel.version, attempt_id(funnel, hit.event_id, out.unit_id).hex(), Kind.REFUND.value,
+        hit.event_id, out.revision, 0, out.unit_id, walk.session_start, 0, False, hit.ts, hit.ts, hit.event_id,
+        "", "", 0, 0, "", "", -1, hit.dims, hit.dims, -money.value, money.currency, reporting, money.order_id,
+        bool(hit.consent),
+    ))  # fmt: skip

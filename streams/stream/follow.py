@@ -1,0 +1,191 @@
+"""The way of the data through one chunk: fetch → decode → advance the funnels → transitions → state → ack → counters.
+
+`on_source` and `on_log` are read top to bottom. They return False for a chunk whose partition was revoked meanwhile: it is not
+acknowledged, and its next owner works it out again, to the same rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from faust import App
+from faust.types import TP
+
+from schemas.progress import Progress
+from schemas.reasons import Outcome
+from schemas.rows import Row
+from sinks.kafka import BatchWriter
+from sinks.prometheus.counters import FunnelCounters
+from sinks.prometheus.health import WorkerHealth
+from streams.engine.clock import NEVER
+from streams.engine.partition import Result
+from streams.stream import log
+from streams.stream.chunks import Chunk
+from streams.stream.faust_fixes import OffsetGap
+from streams.stream.source import Source
+from streams.stream.unit_log import UnitLog
+
+#: Every how many records one's latency is measured.
+SAMPLE = 100
+
+
+class Follower:
+    """Follows sources and internal logs. `direct`: the unit log that a source feeds itself, by topic."""
+
+    def __init__(
+        self, app: App, sources: Sequence[Source], unit_logs: Sequence[UnitLog], writer: BatchWriter,
+        counters: FunnelCounters, health: WorkerHealth,
+    ) -> None:  # fmt: skip
+        self.app, self.writer, self.counters, self.health = app, writer, counters, health
+        self.sources = {source.topic: source for source in sources}
+        self.logs = {unit_log.topic: unit_log for unit_log in unit_logs}
+        self._done: dict[tuple[int, TP], int] = {}
+        self._told: dict[tuple[str, str, int], Progress] = {}
+        self._silent_since: dict[tuple[str, int], float] = {}
+
+    # -- chunks
+
+    async def on_source(self, stream: Any, event: Any) -> bool:
+        """A chunk of a source topic."""
+        chunk: Chunk = event.value
+        source, unit_log = self.sources[chunk.topic], self.logs.get(chunk.topic)
+        self.check_contiguous(event)
+        events, letters = source.decode(chunk)
+        refused = await source.bury(chunk.partition, letters)
+        result = None
+        if unit_log is not None:
+            result = unit_log.follow_events(chunk.partition, events)
+            if not await unit_log.write(chunk.partition, result, chunk.timestamp, lambda: self.ours(event)):
+                return False
+        if source.logs:
+            await source.rekey(chunk, events)
+        await stream.ack(event)  # all effects are durable: the offset may be committed
+        self.health.count_dead_letters(chunk.topic, refused)
+        self.health.observe_event_lags(
+            chunk.topic,
+            [
+                record.timestamp - decoded.ts
+                for record, (_, decoded) in zip(chunk.records[::SAMPLE], events[::SAMPLE], strict=True)
+                if decoded is not None
+            ],
+        )
+        self.count(chunk, unit_log, result)
+        return True
+
+    async def on_log(self, stream: Any, event: Any) -> bool:
+        """A chunk of an internal log."""
+        chunk: Chunk = event.value
+        unit_log = self.logs[chunk.topic]
+        self.check_contiguous(event)
+        result = unit_log.follow_records(chunk.partition, [(record.offset, record.value) for record in chunk.records])
+        if not await unit_log.write(chunk.partition, result, chunk.timestamp, lambda: self.ours(event)):
+            return False
+        await stream.ack(event)  # all effects are durable: the offset may be committed
+        self.count(chunk, unit_log, result)
+        return True
+
+    def check_contiguous(self, event: Any) -> None:
+        """Crashes the worker if records before this chunk were never handed over: the next commit would pass them."""
+        message, chunk = event.message, event.value
+        place = (message.generation_id, message.tp)
+        expected = self._done.get(place)
+        if expected is None:
+            self._done = {known: at for known, at in self._done.items() if known[0] == message.generation_id}
+            expected = self.app.consumer._committed_offset.get(message.tp)
+        if expected is not None and chunk.follows is not None and chunk.follows > expected:
+            raise OffsetGap(
+                f"{chunk.topic}, partition {chunk.partition}: the chunk follows on {chunk.follows}, but only records before "
+                f"{expected} were worked on; the worker stops so that none is lost, and reads again from its commit"
+            )
+        self._done[place] = chunk.offset + 1
+
+    def ours(self, event: Any) -> bool:
+        """Whether the chunk's partition is still this worker's, in the same generation of the group."""
+        message = event.message
+        return (
+            message.generation_id == self.app.consumer_generation_id and message.tp in self.app.consumer.assignment()
+        )
+
+    # -- counters
+
+    def count(self, chunk: Chunk, unit_log: UnitLog | None, result: Result | None) -> None:
+        """Counters rise last: what they show is durable."""
+        highwater = self.app.consumer.highwater(TP(chunk.topic, chunk.partition)) or 0
+        self.health.set_consumer_lag(chunk.topic, chunk.partition, max(0, highwater - chunk.offset - 1))
+        now = int(time.time() * 1000)
+        self.health.observe_chunk(
+            len(chunk.records), [max(0, now - record.timestamp) for record in chunk.records[::SAMPLE]]
+        )
+        if unit_log is None or result is None:
+            return
+        self.counters.count(counted(result))
+        for progress in result.progress:
+            self.count_outcomes(progress)
+            if progress.watermark > NEVER:
+                self.health.set_watermark(progress.log, progress.partition, progress.watermark)
+
+    def count_outcomes(self, progress: Progress) -> None:
+        """What the partition's tally rose by since the last chunk (a recovered tally is where it begins)."""
+        place = (progress.version, progress.log, progress.partition)
+        before = self._told.get(place)
+        self._told[place] = progress
+        if before is not None and before.revision <= progress.revision:
+            self.health.count_events(progress.funnel, risen(before, progress))
+
+    def begin(self, unit_log: UnitLog, number: int) -> None:
+        """A partition was built from its state: what it holds was told by whoever had it before."""
+        for progress in (unit_log.partition(number).progress(funnel) for funnel in unit_log.funnels):
+            self._told[progress.version, progress.log, progress.partition] = progress
+
+    def open_attempts(self) -> dict[str, int]:
+        """Open attempts by funnel, of this worker's partitions."""
+        found: Counter[str] = Counter()
+        for unit_log in self.logs.values():
+            for partition in unit_log.partitions.values():
+                found.update(partition.open)
+        return dict(found)
+
+    def units(self) -> int:
+        """Units that this worker keeps state of."""
+        return sum(unit_log.units() for unit_log in self.logs.values())
+
+    # -- silence
+
+    async def declare_idle(self, idle_after: Mapping[str, float]) -> None:
+        """Tells the internal logs of source partitions that fell silent. `idle_after`: seconds, by topic."""
+        assigned = self.app.consumer.assignment()
+        for topic, source in self.sources.items():
+            if source.logs:
+                source.keep({tp.partition for tp in assigned if tp.topic == topic})
+                await source.declare_idle(idle_after[topic])
+
+    async def tick(self) -> None:
+        """Where all sources of an internal log are silent, time goes on by a record in that log, so that replays repeat it."""
+        for topic, unit_log in self.logs.items():
+            if topic in self.sources:
+                continue
+            for number, partition in list(unit_log.partitions.items()):
+                clock, place = partition.clock, (topic, number)
+                if not clock.all_idle or clock.newest == NEVER or not partition.heap:
+                    self._silent_since.pop(place, None)
+                    continue
+                since = self._silent_since.setdefault(place, time.monotonic())
+                now = clock.newest + int((time.monotonic() - since) * 1000)
+                record = log.encode(log.LogRecord(log.TICK, watermark=now))
+                await self.writer.write(topic, number, [(None, record)])
+
+
+def counted(result: Result) -> list[Row]:
+    """The chunk's rows as the counters take them: what holds now, and (is_deleted) the contents that no longer hold."""
+    rows = [row for row in result.rows if not row.is_deleted] if result.withdrawn else result.rows
+    return rows + [msgspec.structs.replace(row, is_deleted=1) for row in result.withdrawn]
+
+
+def risen(before: Progress, after: Progress) -> dict[Outcome, int]:
+    """By how much each outcome's count rose."""
+    return {outcome: getattr(after, outcome.value) - getattr(before, outcome.value) for outcome in Outcome}
+

@@ -1,0 +1,128 @@
+"""One source topic: decoding its records, and re-keying its events for the logs that it does not feed directly."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from schemas.decode import Decode
+from schemas.errors import InvalidEvent
+from schemas.event import HEARTBEAT, Event
+from schemas.funnel import Unit
+from schemas.reasons import Reason
+from sinks.kafka import BatchWriter, KeyValue
+from streams.engine.clock import NEVER
+from streams.engine.match import unit_key
+from streams.stream import log
+from streams.stream.chunks import Chunk
+from streams.stream.letters import DeadLetter, dead_letter, encode_letter
+from streams.stream.log import LogRecord
+
+Decoded = list[tuple[int, Event | None]]
+
+
+class SourceClock(msgspec.Struct):
+    """What one source partition has shown since this worker reads it. `heard`: monotonic seconds of its last record."""
+
+    watermark: int = NEVER
+    floor: int = NEVER
+    heard: float = 0.0
+    idle: bool = False
+
+
+class InternalLog(msgspec.Struct, frozen=True):
+    """Where the events of a kind of unit are re-keyed to."""
+
+    topic: str
+    unit: Unit
+    partitions: int
+
+
+class Source:
+    """Decodes one topic. `logs`: the internal logs that its events go to; `keyed_by`: the unit whose id each key must be."""
+
+    def __init__(
+        self, topic: str, decode: Decode, keyed_by: Unit | None, logs: Sequence[InternalLog], writer: BatchWriter,
+        letters: str, letter_partitions: int,
+    ) -> None:  # fmt: skip
+        self.topic, self.keyed_by, self.logs = topic, keyed_by, tuple(logs)
+        self._decode, self._writer, self._letters, self._letter_partitions = decode, writer, letters, letter_partitions
+        self.clocks: dict[int, SourceClock] = {}
+
+    def decode(self, chunk: Chunk) -> tuple[Decoded, list[DeadLetter]]:
+        """The chunk's events by offset (None: refused), and the letters of those that were refused."""
+        decode, keyed_by = self._decode, self.keyed_by
+        events: Decoded = []
+        letters: list[DeadLetter] = []
+        for record in chunk.records:
+            try:
+                event = decode(record.value, record.timestamp)
+                if keyed_by is not None and event.event != HEARTBEAT:
+                    check_key(record.key, unit_key(keyed_by, event))
+            except InvalidEvent as error:
+                letters.append(dead_letter(record, error.reason, error.detail))
+                events.append((record.offset, None))
+            else:
+                events.append((record.offset, event))
+        return events, letters
+
+    async def bury(self, partition: int, letters: Sequence[DeadLetter]) -> Counter[Reason]:
+        """Writes the dead letters; returns their number by reason."""
+        number = partition % self._letter_partitions
+        await self._writer.write(self._letters, number, ((letter.key, encode_letter(letter)) for letter in letters))
+        return Counter(Reason(letter.reason) for letter in letters)
+
+    async def rekey(self, chunk: Chunk, events: Decoded) -> None:
+        """Sends each event to the log partition of its unit, and this partition's clock to all of them."""
+        clock = self.clocks.setdefault(chunk.partition, SourceClock())
+        clock.heard, clock.idle = time.monotonic(), False
+        name = f"{self.topic}:{chunk.partition}"
+        out: list[list[list[KeyValue]]] = [[[] for _ in range(target.partitions)] for target in self.logs]
+        for offset, event in events:
+            if event is None:
+                record = log.encode(LogRecord(log.INVALID, name, offset))
+                for target, parts in zip(self.logs, out, strict=True):
+                    parts[chunk.partition % target.partitions].append((None, record))
+            elif event.event == HEARTBEAT:
+                clock.watermark, clock.floor = max(clock.watermark, event.ts), max(clock.floor, event.ts)
+            else:
+                if not event.bot:
+                    clock.watermark = max(clock.watermark, event.ts)
+                record = log.encode(LogRecord(log.EVENT, name, offset, clock.watermark, clock.floor, event))
+                for target, parts in zip(self.logs, out, strict=True):
+                    key = unit_key(target.unit, event) or name
+                    parts[log.partition_of(key, target.partitions)].append((key.encode(), record))
+        mark = log.encode(LogRecord(log.MARK, name, chunk.offset, clock.watermark, clock.floor))
+        await asyncio.gather(*(
+            self._writer.write(target.topic, number, [*records, (None, mark)], chunk.timestamp)
+            for target, parts in zip(self.logs, out, strict=True)
+            for number, records in enumerate(parts)
+        ))  # fmt: skip
+
+    def keep(self, partitions: set[int]) -> None:
+        """Watches the silence of these partitions, those that this worker has, and of no others."""
+        now = time.monotonic()
+        self.clocks = {number: self.clocks.get(number) or SourceClock(heard=now) for number in partitions}
+
+    async def declare_idle(self, idle_after: float) -> None:
+        """Tells the logs which of this worker's partitions have been silent for `idle_after` seconds."""
+        now = time.monotonic()
+        for partition, clock in self.clocks.items():
+            if clock.idle or now - clock.heard < idle_after:
+                continue
+            clock.idle = True
+            record = log.encode(LogRecord(log.IDLE, f"{self.topic}:{partition}"))
+            for target in self.logs:
+                for number in range(target.partitions):
+                    await self._writer.write(target.topic, number, [(None, record)])
+
+
+def check_key(key: bytes | None, unit: str | None) -> None:
+    """Refuses a record whose key is not its unit's id: it could lie on another partition than the unit's others."""
+    if unit is None or key != unit[1:].encode() or unit[0] == "~":
+        shown = "none" if key is None else repr(key[:64].decode(errors="replace"))
+        raise InvalidEvent(Reason.KEY_MISMATCH, f"the record's key is {shown}, not the id that keyed_by names")

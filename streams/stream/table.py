@@ -1,0 +1,68 @@
+"""The table of unit states: a Faust table whose partitions are dicts of packed values.
+
+Faust recovers it and tells it of rebalances. Values are written by the agent itself, as record batches, once the
+transitions are durable; nothing is written by setting a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import faust
+from faust.types import TP
+
+State = dict[str, bytes]
+
+
+class StateTable(faust.Table):  # type: ignore[misc]
+    """`parts[p]`: key → packed value. `written[p]`: last offset of the changelog that they include.
+
+    `on_change`: called with a partition whose values changed other than by the agent (recovered, revoked).
+    """
+
+    def __init__(self, *args: Any, on_change: Callable[[int], None] = lambda partition: None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parts: dict[int, State] = {}
+        self.written: dict[int, int] = {}
+        self.on_change = on_change
+
+    def part(self, partition: int) -> State:
+        """The values of one partition."""
+        return self.parts.setdefault(partition, {})
+
+    def wrote(self, partition: int, last_offset: int) -> None:
+        """The agent's changelog is durable up to here: a rebalance that leaves the partition here need not read it again."""
+        self.written[partition] = last_offset
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        return self.written.get(tp.partition)
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Recovery: each event is a chunk of the changelog."""
+        try:
+            for event in batch:
+                chunk = event.value
+                part = self.part(chunk.partition)
+                for record in chunk.records:
+                    key = record.key.decode()
+                    if record.value:
+                        part[key] = record.value
+                    else:
+                        part.pop(key, None)
+                self.written[chunk.partition] = chunk.offset
+                self.on_change(chunk.partition)
+        except Exception as error:  # recovery.py only logs what goes wrong here, and goes on with holes
+            self.app.loop.create_task(self.app.crash(error))
+            raise
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Forgets what was revoked: the memory store keeps it, and would serve it stale when the partition returns."""
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+        for tp in revoked:
+            if tp.topic == self.changelog_topic.get_topic_name():
+                self.parts.pop(tp.partition, None)
+                self.written.pop(tp.partition, None)
+                self.on_change(tp.partition)

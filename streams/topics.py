@@ -1,0 +1,135 @@
+"""The topics: what each must be like, made where they are missing, and held against what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from schemas import topics as names
+from schemas.errors import ConfigError, SinkError
+from schemas.funnel import Funnel
+from schemas.settings import Kafka, Settings
+from schemas.topics import Feed, feeds
+from streams.topic_sender import client_options
+
+_DAY = 86_400_000
+#: How long internal logs and outputs keep records: long enough to mend a sink over a long weekend.
+RETENTION = {"retention.ms": str(7 * _DAY)}
+#: State is compacted only: with a time limit, attempts that are open for longer would be lost.
+COMPACTED = {"cleanup.policy": "compact", "retention.ms": "-1", "min.cleanable.dirty.ratio": "0.1"}
+#: Dead letters hold whole records and their envelope: more than the sources' own limit.
+LARGE = {"max.message.bytes": str(16 * 1024 * 1024)}
+
+
+class TopicSpec(msgspec.Struct, frozen=True):
+    """A topic that funnelwatch makes."""
+
+    name: str
+    partitions: int
+    configs: dict[str, str]
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """Where everything flows: the feeds, their partition counts, those of the sources, and the output topics."""
+
+    feeds: tuple[Feed, ...]
+    partitions: dict[str, int]
+    transitions: str
+    drop_offs: str
+    dead_letters: str
+
+
+@contextmanager
+def admin(kafka: Kafka) -> Iterator[KafkaAdminClient]:
+    """An admin client; its faults are SinkErrors that say what to check."""
+    servers = ", ".join(kafka.servers)
+    try:
+        client = KafkaAdminClient(**client_options(kafka))
+    except (KafkaError, OSError) as error:
+        raise SinkError(
+            f"Kafka: no broker answers at {servers} ({error or type(error).__name__}); check kafka.servers"
+        ) from error
+    try:
+        yield client
+    except KafkaError as error:
+        raise SinkError(f"Kafka at {servers}: {error}") from error
+    finally:
+        client.close()
+
+
+def partition_counts(client: KafkaAdminClient, topics: Sequence[str]) -> dict[str, int]:
+    """Partitions of those of the topics that exist."""
+    existing = set(client.list_topics())
+    wanted = [topic for topic in topics if topic in existing]
+    described = client.describe_topics(wanted) if wanted else []
+    return {topic["name"]: len(topic["partitions"]) for topic in described}
+
+
+def layout(settings: Settings, funnels: Sequence[Funnel], counts: dict[str, int]) -> tuple[Layout, list[TopicSpec]]:
+    """The layout for these settings, and what its topics must be like. `counts`: partitions of the topics that exist.
+
+    Raises ConfigError for a source that does not exist, or whose partitions changed since its units' state was begun.
+    """
+    prefix, partitions = settings.kafka.topic_prefix, settings.kafka.partitions
+    if not settings.sources:
+        raise ConfigError("sources", "there is none", "add [[sources]] with the topic of your events")
+    for source in settings.sources:
+        if source.topic not in counts:
+            raise ConfigError(
+                f"sources: {source.topic}", "no such topic in Kafka", "create it, or correct the name"
+            )
+    found = feeds(settings.sources, funnels, prefix)
+    outputs = (names.transitions(prefix), names.drop_offs(prefix), names.dead_letters(prefix))
+    specs = [TopicSpec(outputs[0], partitions, LARGE | RETENTION), TopicSpec(outputs[1], partitions, RETENTION)]
+    specs.append(TopicSpec(outputs[2], partitions, LARGE | RETENTION))
+    for feed in found:
+        log_partitions = counts[feed.topic] if feed.direct else counts.get(feed.topic, partitions)
+        if not feed.direct:
+            specs.append(TopicSpec(feed.topic, log_partitions, LARGE | RETENTION))
+        state = names.state_log(prefix, feed.unit)
+        if counts.get(state, log_partitions) != log_partitions:
+            raise ConfigError(
+                f"sources: {feed.topic}",
+                f"has {log_partitions} partitions, but the state of its {feed.unit.value}s was begun with {counts[state]}: "
+                "units would be looked for on other partitions than where their state is",
+                "drop `keyed_by` (events are then re-keyed), or give kafka.topic_prefix and kafka.group_prefix new names and "
+                "start anew",
+            )
+        specs.append(TopicSpec(state, log_partitions, LARGE | COMPACTED))
+    all_counts = counts | {spec.name: counts.get(spec.name, spec.partitions) for spec in specs}
+    return Layout(found, all_counts, *outputs), specs
+
+
+def prepare(settings: Settings, funnels: Sequence[Funnel]) -> Layout:
+    """Makes the topics that are missing (with `create = false`: says which are) and returns the layout."""
+    with admin(settings.kafka) as client:
+        wanted = [source.topic for source in settings.sources]
+        every = [*wanted, *names.created_topics(feeds(settings.sources, funnels, settings.kafka.topic_prefix),
+                                                settings.kafka.topic_prefix)]  # fmt: skip
+        counts = partition_counts(client, every)
+        found, specs = layout(settings, funnels, counts)
+        missing = [spec for spec in specs if spec.name not in counts]
+        if missing and not settings.create:
+            listed = ", ".join(spec.name for spec in missing)
+            raise ConfigError("create = false", f"these topics are missing: {listed}", "`funnelwatch topics` prints how")
+        for spec in missing:
+            create(client, spec, settings.kafka.replication_factor)
+    return found
+
+
+def create(client: KafkaAdminClient, spec: TopicSpec, replication: int) -> None:
+    """Makes one topic, if nobody else did meanwhile."""
+    topic = NewTopic(spec.name, spec.partitions, replication, topic_configs=spec.configs)
+    try:
+        client.create_topics([topic])
+    except TopicAlreadyExistsError:
+        return
+    except KafkaError as error:
+        raise SinkError(
+            f"Kafka: can't create the topic {spec.name} ({error}); check kafka.replication_factor ({replication}) against "
+            "the number of brokers, and the right to create topics"
+        ) from error

@@ -1,0 +1,193 @@
+"""The worker: the one place that constructs clients and puts the parts together.
+
+Also started as `faust -A streams.worker worker`; its settings then come from FUNNELWATCH_CONFIG and the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from schemas import topics as names
+from schemas.funnel import Funnel
+from schemas.settings import Labels, Settings
+from schemas.topics import Feed
+from sinks.kafka import BatchWriter
+from sinks.prometheus.collector import registry
+from sinks.prometheus.counters import FunnelCounters
+from sinks.prometheus.health import WorkerHealth
+from sinks.prometheus.labels import LabelPolicy
+from sinks.prometheus.web import MetricsServer
+from streams.decoding import source_decoder
+from streams.engine.match import CompiledFunnel
+from streams.stream.app import StreamApp, create_app
+from streams.stream.chunks import ChunkSchema
+from streams.stream.follow import Follower
+from streams.stream.source import InternalLog, Source
+from streams.stream.table import StateTable
+from streams.stream.unit_log import Outputs, UnitLog
+from streams.topics import Layout, prepare
+
+#: Seconds between two looks at which sources are silent.
+IDLE_LOOK = 1.0
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """A worker that is put together but not started."""
+
+    app: StreamApp
+    follower: Follower
+    server: MetricsServer
+    counters: FunnelCounters
+    health: WorkerHealth
+
+
+def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Worker:
+    """The worker for these settings. Raises ConfigError; connects to nothing yet."""
+    instance = settings.kafka.instance_id or socket.gethostname()
+    app = create_app("worker", settings.kafka, instance)
+    writer = BatchWriter(settings.kafka)
+    unit_logs = [unit_log(app, feed, settings, funnels, layout, writer) for feed in layout.feeds]
+    internal = [
+        InternalLog(feed.topic, feed.unit, layout.partitions[feed.topic]) for feed in layout.feeds if not feed.direct
+    ]
+    sources = [
+        Source(
+            source.topic, source_decoder(settings, source), source.keyed_by, internal, writer, layout.dead_letters,
+            layout.partitions[layout.dead_letters],
+        )
+        for source in settings.sources
+    ]  # fmt: skip
+    counters = FunnelCounters(funnels, label_policy(settings.labels), settings.site.name)
+    topics = [source.topic for source in settings.sources]
+    health = WorkerHealth(
+        settings.site.name, [funnel.name for funnel in funnels], topics, (), version("funnelwatch")
+    )
+    follower = Follower(app, sources, unit_logs, writer, counters, health)
+    for log in unit_logs:
+        log.on_build = follower.begin
+    health.attempts_open = follower.open_attempts
+    health.state_units = follower.units
+    server = MetricsServer(
+        registry(counters, health), ready=lambda: readiness(app), token=settings.web.token.reveal()
+    )
+    add_agents(app, follower, layout)
+    add_clocks(app, follower, settings)
+    add_life(app, writer, server, health, settings)
+    return Worker(app, follower, server, counters, health)
+
+
+def unit_log(
+    app: StreamApp, feed: Feed, settings: Settings, funnels: Sequence[Funnel], layout: Layout, writer: BatchWriter
+) -> UnitLog:
+    """The log of one kind of unit, with its table."""
+    state = names.state_log(settings.kafka.topic_prefix, feed.unit)
+    partitions = layout.partitions[feed.topic]
+    changelog = app.topic(state, partitions=partitions, schema=ChunkSchema(), internal=True)
+    table = StateTable(app, name=feed.unit.value, partitions=partitions, changelog_topic=changelog)
+    app.tables.add(table)
+    compiled = [CompiledFunnel(funnel, settings.site.rates.convert) for funnel in funnels if funnel.unit is feed.unit]
+    outputs = Outputs(layout.transitions, layout.drop_offs, state, layout.partitions[layout.transitions])
+    feeding = [
+        f"{source.topic}:{number}" for source in settings.sources for number in range(layout.partitions[source.topic])
+    ]
+    return UnitLog(feed.topic, feed.unit, compiled, table, writer, outputs, () if feed.direct else feeding)
+
+
+def label_policy(labels: Labels) -> LabelPolicy:
+    """Which dimension values become label values."""
+    return LabelPolicy({listed.dimension: listed.values for listed in labels.values}, labels.max_values)
+
+
+def add_agents(app: StreamApp, follower: Follower, layout: Layout) -> None:
+    """One sequential agent a topic; each of its events is a chunk, acknowledged by hand."""
+
+    def agent(topic: str, follow: Callable[[Any, Any], Coroutine[Any, Any, bool]]) -> None:
+        async def chunks(stream: Any) -> None:
+            stream = stream.noack()
+            async for event in stream.events():
+                await follow(stream, event)
+
+        channel = app.topic(topic, partitions=layout.partitions[topic], schema=ChunkSchema())
+        app.agent(channel, name=f"follow.{topic}", concurrency=1)(chunks)
+
+    for topic in follower.sources:
+        agent(topic, follower.on_source)
+    for feed in layout.feeds:
+        if not feed.direct:
+            agent(feed.topic, follower.on_log)
+
+
+def add_clocks(app: StreamApp, follower: Follower, settings: Settings) -> None:
+    """What happens by the wall clock: silence is noticed, and time passes in internal logs whose sources are all silent."""
+    idle_after = {source.topic: source.idle_after / 1000 for source in settings.sources}
+
+    @app.task
+    async def watch_silence() -> None:
+        while not app.should_stop:
+            await asyncio.sleep(IDLE_LOOK)
+            if not app.rebalancing:
+                await follower.declare_idle(idle_after)
+                await follower.tick()
+
+
+def add_life(
+    app: StreamApp, writer: BatchWriter, server: MetricsServer, health: WorkerHealth, settings: Settings
+) -> None:
+    """What starts before the agents and stops after them; how long a rebalance took."""
+    host, _, port = settings.web.listen.rpartition(":")
+    began = time.monotonic()
+
+    async def listen() -> None:
+        await server.start(host.strip("[]"), int(port))
+
+    app.before_start = (writer.start, listen)
+    app.after_stop = (server.stop, writer.stop)
+
+    @app.on_rebalance_complete.connect(weak=False)
+    async def rebalanced(*_: Any, **__: Any) -> None:
+        nonlocal began
+        health.count_rebalance()
+        health.set_recovery(int((time.monotonic() - began) * 1000))
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def revoked(_: Any, partitions: Any, **__: Any) -> None:
+        nonlocal began
+        began = time.monotonic()
+        for tp in partitions:
+            health.forget_partition(tp.topic, tp.partition)
+
+
+def readiness(app: StreamApp) -> str:
+    """Why the worker is not ready; empty when it is recovered and has its partitions."""
+    if app.rebalancing:
+        return "rebalancing"
+    if not app.tables.recovery.completed.is_set():
+        return "recovering state"
+    return "" if app.consumer.assignment() else "no partitions assigned"
+
+
+def build_from_environment() -> Worker:
+    """The worker that the environment asks for: settings, definitions, topics."""
+    from schemas.definitions import load_funnels
+    from streams.commands.configuration import read_settings
+
+    config = os.environ.get("FUNNELWATCH_CONFIG")
+    settings = read_settings(None if config is None else Path(config))
+    funnels = load_funnels(settings.funnels)
+    return build(settings, funnels, prepare(settings, funnels))
+
+
+def __getattr__(name: str) -> Any:
+    """`streams.worker:app` for Faust's own command, built when it is asked for and not at import."""
+    if name == "app":
+        return build_from_environment().app
+    raise AttributeError(name)

@@ -53,6 +53,7 @@ _NOT_SEARCH = (
 )
 _SECOND_LEVEL = _words("co com org net ac gov edu ne or gob")
 
+_LONGEST_NAME = 253  # characters of a host's name: nothing longer is one
 _PAID = re.compile(r".*cp.*|ppc|retargeting|paid.*", re.DOTALL)
 _SHOP_CAMPAIGN = re.compile(r"(?:[^a-df-z]|^)shop|shopping")
 _EMAIL = re.compile(r"e[-_ ]?mail")
@@ -102,7 +103,7 @@ def default_channel(source: str | None, medium: str | None, campaign: str | None
         return DIRECT
     if "cross-network" in name:
         return "Cross-network"
-    kind = category(src)
+    kind = category(src) if len(src) <= _LONGEST_NAME else ""
     shop = kind == "shopping" or _SHOP_CAMPAIGN.search(name) is not None
     if _PAID.fullmatch(med):
         return _paid(med, "shopping" if shop else kind)

@@ -61,10 +61,14 @@ class StageFigures(msgspec.Struct, frozen=True):
     median_seconds_from_previous: float | None
     matured: int
     dropped_by: dict[str, int]
+    optional: bool
 
     def document(self) -> dict[str, Any]:
         """The stage as the JSON contract has it."""
-        return {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("matured", "dropped_by")}
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name not in _NOT_IN_JSON}
+
+
+_NOT_IN_JSON = ("matured", "dropped_by", "optional")
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -155,6 +159,7 @@ def stage_figures(funnel: Funnel, cell: Cell) -> tuple[StageFigures, ...]:
             median_seconds_from_previous=_seconds(cell.medians.get(k)) if k else None,
             matured=matured[k],
             dropped_by=dropped_by,
+            optional=funnel.mode is not Mode.UNORDERED and funnel.stages[k].optional,
         )
         for k in levels
     )

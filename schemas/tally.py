@@ -33,11 +33,11 @@ def report_from_rows(
         if row.kind == Kind.ENTER:
             attempts.enter(row)
             if row.value is not None:
-                money.add(row)
+                money.add(row, row.value)
         elif row.kind == Kind.END:
             attempts.end(row)
         elif row.kind == Kind.REFUND and row.value is not None:
-            money.add(row)
+            money.add(row, row.value)
     overall, cells = attempts.finish()
     return build_report(funnel, overall, cells, money.totals(), events, horizon)
 
@@ -163,12 +163,11 @@ class _Money:
         self._totals: dict[str, int] = {}
         self._orders: dict[str, tuple[int, str, int, str, int]] = {}
 
-    def add(self, row: Row) -> None:
-        assert row.value is not None
+    def add(self, row: Row, value: int) -> None:
         if row.kind == Kind.REFUND or not row.order_id:
-            self._totals[row.currency] = self._totals.get(row.currency, 0) + row.value
+            self._totals[row.currency] = self._totals.get(row.currency, 0) + value
             return
-        order = (row.event_time, row.attempt_id, row.stage, row.currency, row.value)
+        order = (row.event_time, row.attempt_id, row.stage, row.currency, value)
         known = self._orders.get(row.order_id)
         if known is None or order < known:
             self._orders[row.order_id] = order

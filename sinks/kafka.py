@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
+from aiokafka.structs import RecordMetadata
 
 from schemas.errors import SinkError
 from schemas.settings import Compression, Kafka, SecurityProtocol
@@ -17,10 +19,10 @@ from schemas.settings import Compression, Kafka, SecurityProtocol
 KeyValue = tuple[bytes | None, bytes | None]
 
 
-def client_options(kafka: Kafka) -> dict[str, object]:
+def client_options(kafka: Kafka) -> dict[str, Any]:
     """What every aiokafka client needs to reach the brokers."""
     protocol = kafka.security_protocol
-    options: dict[str, object] = {
+    options: dict[str, Any] = {
         "bootstrap_servers": list(kafka.servers),
         "security_protocol": protocol.value,
         "request_timeout_ms": kafka.request_timeout,
@@ -74,6 +76,11 @@ class BatchWriter:
             await self._producer.stop()
             self._producer = None
 
+    def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            raise SinkError("Kafka: the writer was not started")
+        return self._producer
+
     async def write(
         self, topic: str, partition: int, records: Iterable[KeyValue], timestamp: int | None = None
     ) -> int | None:
@@ -81,8 +88,7 @@ class BatchWriter:
 
         `timestamp`: ms, of all records (default now). Raises SinkError if the brokers don't take them.
         """
-        assert self._producer is not None, "start() first"
-        producer, pending, batch = self._producer, [], None
+        producer, pending, batch = self._started(), [], None
         stamp = timestamp if timestamp is not None else int(time.time() * 1000)
         try:
             for key, value in records:
@@ -99,9 +105,10 @@ class BatchWriter:
                     )
             if batch is None:
                 return None
-            count = batch.record_count()
+            count: int = batch.record_count()
             pending.append(await producer.send_batch(batch, topic, partition=partition))
-            written = await asyncio.gather(*pending)
+            written: list[RecordMetadata] = await asyncio.gather(*pending)
         except KafkaError as error:
             raise SinkError(f"Kafka: can't write to {topic}, partition {partition}: {error!r}") from error
-        return int(written[-1].offset) + count - 1
+        last: int = written[-1].offset + count - 1
+        return last

@@ -102,7 +102,7 @@ def _funnel(stages: tuple[StageFigures, ...]) -> Table:
     most = max(stage.attempts for stage in stages) or 1
     for stage in stages:
         table.add_row(
-            safe(stage.stage),
+            Text.assemble(safe(stage.stage), " (optional)" if stage.optional else ""),
             Text(bar(stage.attempts / most), style="cyan"),
             f"{stage.attempts:,}",
             percent(stage.conversion_from_start),
@@ -116,11 +116,12 @@ def _notes(report: Report) -> Iterable[RenderableType]:
     until = "" if report.horizon is None else f" (events are known until {_moment(report.horizon)})"
     if report.matured < report.attempts:
         yield _note(
-            f"Rates count the {report.matured:,} attempts whose window has passed{until}; the others may still move on."
+            f"Rates count the {report.matured:,} attempts whose window has passed{until}; the others may move on."
         )
     still_open = sum(stage.open for stage in report.stages)
     if still_open:
-        yield _note(f"{still_open:,} attempts are open: neither converted nor dropped.")
+        are = "attempt is" if still_open == 1 else "attempts are"
+        yield _note(f"{still_open:,} {are} open: neither converted nor dropped.")
 
 
 def _drop_offs(report: Report) -> Iterable[RenderableType]:
@@ -144,8 +145,8 @@ def _breakdown(dimension: str, values: dict[str, tuple[StageFigures, ...]]) -> I
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("value", no_wrap=True, max_width=LONGEST_NAME)
     table.add_column("", no_wrap=True)
-    for name in ("attempts", "converted", "rate", "weakest step"):
-        table.add_column(name, justify="right" if name != "weakest step" else "left", no_wrap=True)
+    for name in ("attempts", "converted", "rate", "most dropped after"):
+        table.add_column(name, justify="right" if name != "most dropped after" else "left", no_wrap=True)
     shown = list(values.items())[:MOST_VALUES]
     rates = [stages[-1].conversion_from_start or 0.0 for _, stages in shown]
     for (value, stages), rate in zip(shown, rates, strict=True):
@@ -155,7 +156,7 @@ def _breakdown(dimension: str, values: dict[str, tuple[StageFigures, ...]]) -> I
             f"{stages[0].attempts:,}",
             f"{stages[-1].attempts:,}",
             percent(stages[-1].conversion_from_start),
-            _weakest(stages),
+            _worst(stages),
         )
     parts: list[RenderableType] = [table]
     if len(values) > MOST_VALUES:
@@ -163,12 +164,10 @@ def _breakdown(dimension: str, values: dict[str, tuple[StageFigures, ...]]) -> I
     yield _section(Text.assemble("By ", safe(dimension)), Group(*parts))
 
 
-def _weakest(stages: tuple[StageFigures, ...]) -> Text:
-    rated = [stage for stage in stages[1:] if stage.conversion_from_previous is not None]
-    if not rated:
-        return Text("–")
-    weakest = min(rated, key=lambda stage: stage.conversion_from_previous or 0.0)
-    return Text.assemble(safe(weakest.stage, 14), f" {percent(weakest.conversion_from_previous)}")
+def _worst(stages: tuple[StageFigures, ...]) -> Text:
+    """Where most attempts of a breakdown's value dropped off."""
+    worst = max(stages, key=lambda stage: stage.dropped)
+    return Text.assemble(safe(worst.stage, 14), f" ({worst.dropped:,})") if worst.dropped else Text("")
 
 
 def _events(report: Report) -> Table:

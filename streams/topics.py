@@ -79,9 +79,7 @@ def layout(settings: Settings, funnels: Sequence[Funnel], counts: dict[str, int]
         raise ConfigError("sources", "there is none", "add [[sources]] with the topic of your events")
     for source in settings.sources:
         if source.topic not in counts:
-            raise ConfigError(
-                f"sources: {source.topic}", "no such topic in Kafka", "create it, or correct the name"
-            )
+            raise ConfigError(f"sources: {source.topic}", "no such topic in Kafka", "create it, or correct the name")
     found = feeds(settings.sources, funnels, prefix)
     outputs = (names.transitions(prefix), names.drop_offs(prefix), names.dead_letters(prefix))
     specs = [TopicSpec(outputs[0], partitions, LARGE | RETENTION), TopicSpec(outputs[1], partitions, RETENTION)]
@@ -115,7 +113,9 @@ def prepare(settings: Settings, funnels: Sequence[Funnel]) -> Layout:
         missing = [spec for spec in specs if spec.name not in counts]
         if missing and not settings.create:
             listed = ", ".join(spec.name for spec in missing)
-            raise ConfigError("create = false", f"these topics are missing: {listed}", "`funnelwatch topics` prints how")
+            raise ConfigError(
+                "create = false", f"these topics are missing: {listed}", "`funnelwatch topics` prints how"
+            )
         for spec in missing:
             create(client, spec, settings.kafka.replication_factor)
     return found

@@ -30,6 +30,7 @@ from streams.decoding import source_decoder
 from streams.engine.match import CompiledFunnel
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import ChunkSchema
+from streams.stream.faust_fixes import recovered
 from streams.stream.follow import Follower
 from streams.stream.source import InternalLog, Source
 from streams.stream.table import StateTable
@@ -68,17 +69,13 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
     ]  # fmt: skip
     counters = FunnelCounters(funnels, label_policy(settings.labels), settings.site.name)
     topics = [source.topic for source in settings.sources]
-    health = WorkerHealth(
-        settings.site.name, [funnel.name for funnel in funnels], topics, (), version("funnelwatch")
-    )
+    health = WorkerHealth(settings.site.name, [funnel.name for funnel in funnels], topics, (), version("funnelwatch"))
     follower = Follower(app, sources, unit_logs, writer, counters, health)
     for log in unit_logs:
         log.on_build = follower.begin
     health.attempts_open = follower.open_attempts
     health.state_units = follower.units
-    server = MetricsServer(
-        registry(counters, health), ready=lambda: readiness(app), token=settings.web.token.reveal()
-    )
+    server = MetricsServer(registry(counters, health), ready=lambda: readiness(app), token=settings.web.token.reveal())
     add_agents(app, follower, layout)
     add_clocks(app, follower, settings)
     add_life(app, writer, server, health, settings)
@@ -104,7 +101,8 @@ def unit_log(
 
 def label_policy(labels: Labels) -> LabelPolicy:
     """Which dimension values become label values."""
-    return LabelPolicy({listed.dimension: listed.values for listed in labels.values}, labels.max_values)
+    values = {listed.dimension: listed.values for listed in labels.values}
+    return LabelPolicy(values, labels.max_values, labels.crosses, labels.max_cells)
 
 
 def add_agents(app: StreamApp, follower: Follower, layout: Layout) -> None:
@@ -130,13 +128,14 @@ def add_clocks(app: StreamApp, follower: Follower, settings: Settings) -> None:
     """What happens by the wall clock: silence is noticed, and time passes in internal logs whose sources are all silent."""
     idle_after = {source.topic: source.idle_after / 1000 for source in settings.sources}
 
-    @app.task
     async def watch_silence() -> None:
         while not app.should_stop:
             await asyncio.sleep(IDLE_LOOK)
             if not app.rebalancing:
                 await follower.declare_idle(idle_after)
                 await follower.tick()
+
+    app.task(watch_silence)
 
 
 def add_life(
@@ -170,7 +169,7 @@ def readiness(app: StreamApp) -> str:
     """Why the worker is not ready; empty when it is recovered and has its partitions."""
     if app.rebalancing:
         return "rebalancing"
-    if not app.tables.recovery.completed.is_set():
+    if not recovered(app):
         return "recovering state"
     return "" if app.consumer.assignment() else "no partitions assigned"
 

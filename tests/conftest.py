@@ -9,6 +9,7 @@ from pathlib import Path
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
+
 from schemas.errors import SinkError
 from sinks.embedded import jars
 from sinks.embedded.clickhouse import EmbeddedClickHouse

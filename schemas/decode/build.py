@@ -38,25 +38,22 @@ def builder(options: DecodeOptions, finish: Finish | None = None) -> Build:
         event_id = fields.identifier(record.get("event_id") or None, "event_id", longest)
         if record.get("event_id") == "":
             raise InvalidEvent(Reason.BAD_ID, "event_id is empty")
-        ids = {field: fields.identifier(record.get(field), field, longest) for field in _IDS}
-        if not any(ids[field] for field in UNIT_IDS):
+        get = record.get
+        given: dict[str, Any] = {
+            field: fields.identifier(v, field, longest) for field in _IDS if (v := get(field)) is not None
+        }
+        if given.keys().isdisjoint(UNIT_IDS):
             if name == HEARTBEAT:
                 return Event(event=name, ts=ts, event_id=event_id or "")
             raise InvalidEvent(Reason.MISSING_ID, f"none of {', '.join(UNIT_IDS)} is given")
-        texts = {field: fields.text(record.get(field), field) for field in _TEXTS}
-        draft = Draft(
-            name,
-            ts,
-            variant=fields.variant(record.get("variant")),
-            revenue=money(record.get("revenue"), "revenue"),
-            cost=money(record.get("cost"), "cost"),
-            consent=fields.consent(record.get("consent")),
-            properties=fields.properties(record.get("properties"), options.max_properties, options.max_depth),
-            bot=_flag(record.get("bot"), "bot"),
-            test=_flag(record.get("test"), "test"),
-            **ids,
-            **texts,
-        )
+        texts: dict[str, Any] = {field: fields.text(v, field) for field in _TEXTS if (v := get(field)) is not None}
+        draft = Draft(name, ts, **given, **texts)
+        if (told := get("properties")) is not None:
+            draft.properties = fields.properties(told, options.max_properties, options.max_depth)
+        draft.variant = fields.variant(get("variant"))
+        draft.revenue, draft.cost = money(get("revenue"), "revenue"), money(get("cost"), "cost")
+        draft.consent = fields.consent(get("consent"))
+        draft.bot, draft.test = _flag(get("bot"), "bot"), _flag(get("test"), "test")
         draft.event_id = event_id or make_id()
         return finish(draft)
 

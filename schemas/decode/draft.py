@@ -142,7 +142,7 @@ def _internal_rule(internal: Internal) -> Callable[[Draft], bool]:
 
     def rule(draft: Draft) -> bool:
         agent = (draft.user_agent or "")[:2048]
-        if draft.test or (agent and (is_bot(agent[:512]) or any(fnmatchcase(agent.lower(), glob) for glob in agents))):
+        if draft.test or (agent and (is_bot(agent) or any(fnmatchcase(agent.lower(), glob) for glob in agents))):
             return True
         if networks and draft.ip and _inside(draft.ip, networks):
             return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
@@ -18,6 +19,7 @@ from schemas.errors import ConfigError, InvalidEvent
 
 _BOM = b"\xef\xbb\xbf"
 _LONGEST = 16 * 1024 * 1024  # bytes of one record that are kept; the rest of it is skipped, the decoder refuses it
+_LONGEST_CSV = 1_000_000  # bytes of one record with line breaks in it
 _GZIP = b"\x1f\x8b"
 _LINES_PER_LOOK = 256  # lines between two looks at the position
 
@@ -129,14 +131,27 @@ def _skip_line(source: IO[bytes]) -> None:
 
 
 def _joined(numbered: Iterator[tuple[int, bytes]]) -> Iterator[RawRecord]:
-    """Lines joined where a quote is still open at the end of one."""
-    for number, line in numbered:
-        quotes, parts, size = line.count(b'"'), [line], len(line)
-        while quotes % 2 and size < _LONGEST and (following := next(numbered, None)) is not None:
-            parts.append(following[1])
-            quotes += following[1].count(b'"')
-            size += len(following[1])
-        yield RawRecord(b"\n".join(parts), number)
+    """Lines joined where a quote is still open at the end of one.
+
+    A quote that nothing closes within a record's size is a fault of its own line: the lines after it stand alone again.
+    """
+    waiting: deque[tuple[int, bytes]] = deque()
+    while True:
+        first = waiting.popleft() if waiting else next(numbered, None)
+        if first is None:
+            return
+        parts, quotes, size = [first], first[1].count(b'"'), len(first[1])
+        while quotes % 2 and size < _LONGEST_CSV:
+            line = waiting.popleft() if waiting else next(numbered, None)
+            if line is None:
+                break
+            parts.append(line)
+            quotes += line[1].count(b'"')
+            size += len(line[1])
+        if quotes % 2:
+            waiting.extendleft(reversed(parts[1:]))
+            parts = parts[:1]
+        yield RawRecord(b"\n".join(line for _, line in parts), first[0])
 
 
 def _csv_records(numbered: Iterator[tuple[int, bytes]], mapping: Mapping) -> Iterator[RawRecord]:

@@ -72,7 +72,7 @@ def native_decoder(  # noqa: C901 - see decode
     most, deepest = options.max_properties, options.max_depth
     shorter = options.max_id_length if options.max_id_length < LONGEST_ID else 0  # what msgspec doesn't check itself
 
-    def decode(data: bytes, now: int) -> Event:  # noqa: C901 - a call costs as much here as the check inside it
+    def decode(data: bytes, now: int) -> Event:
         try:
             draft = parse(data)
             odd = _BACKSLASH in data or _DELETE in data or not data.isascii()

@@ -76,7 +76,8 @@ def _query(address: str | None) -> str:
 def channel_of(source: str | None, medium: str | None, campaign: str | None, *, direct: bool) -> str | None:
     """The GA4 channel; None when nothing at all is known."""
     if source or medium or campaign:
-        known = default_channel if len(source or "") + len(campaign or "") < _LONGEST else default_channel.__wrapped__
+        size = sum(len(text or "") for text in (source, medium, campaign))
+        known = default_channel if size < _LONGEST else default_channel.__wrapped__
         return known(source, medium, campaign) if source or medium or not direct else DIRECT
     return DIRECT if direct else None
 
@@ -99,7 +100,7 @@ def _look(query: str, referrer: str, host: str, *, address: bool) -> Origin:
 
 
 def _referred(tags: tuple[str | None, ...], referrer: str, host: str) -> Origin:
-    other = host_of(referrer).removeprefix("www.")
+    other = host_of(referrer)[:253].removeprefix("www.")
     if not other or other == host:
         return Origin(tags)
     if other in _APPS:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from schemas.decode.options import Format
 from schemas.problems import Problems
-from schemas.settings.sections import Kafka, SaslMechanism, SecurityProtocol, Settings
+from schemas.settings.sections import Kafka, SecurityProtocol, Settings
 from schemas.toml import show
 
 #: (section, key) or (section, key, index of the source) → where it was given.
@@ -36,12 +36,6 @@ def _check_security(kafka: Kafka, where: Where, problems: Problems) -> None:
     elif kafka.user or kafka.password:
         remedy = 'write security_protocol = "SASL_SSL" or "SASL_PLAINTEXT"'
         problems.add(where("kafka", "user" if kafka.user else "password"), f"{protocol.value} doesn't log in", remedy)
-    if protocol is SecurityProtocol.SASL_PLAINTEXT and kafka.sasl_mechanism is SaslMechanism.PLAIN and kafka.password:
-        problems.add(
-            where("kafka", "sasl_mechanism"),
-            "PLAIN over SASL_PLAINTEXT sends the password unencrypted",
-            'write security_protocol = "SASL_SSL", or sasl_mechanism = "SCRAM-SHA-512"',
-        )
     if protocol not in _ENCRYPTED:
         for key in ("ca", "cert", "key"):
             if getattr(kafka, key) is not None:

@@ -180,6 +180,9 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
     """The worker's own pages: metrics, health, the live funnel."""
 
     listen: Annotated[str, K(k.ADDRESS, "Where it listens. All addresses: `0.0.0.0:6066`.")] = "127.0.0.1:6066"
+    sink_listen: Annotated[
+        str, K(k.ADDRESS, "Where the sink, a process of its own, serves its metrics and health.")
+    ] = "127.0.0.1:6067"
     external_url: Annotated[str, K(k.URL, "How people reach it: begins the links in alerts. Empty: from `listen`.")] = (
         ""
     )

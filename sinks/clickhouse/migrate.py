@@ -15,7 +15,7 @@ import msgspec
 
 from schemas.errors import SinkError
 from schemas.settings.sections import ClickHouse
-from sinks.clickhouse.client import Client, faults, rows_of
+from sinks.clickhouse.client import Client, connect, faults, rows_of
 
 _PLACEHOLDER = re.compile(r"\$\{([A-Z_]+)\}")
 #: A statement's end: a semicolon outside of texts, quoted names and comments.
@@ -102,11 +102,11 @@ def render(script: str, variables: Mapping[str, str]) -> str:
 def statements(script: str) -> list[str]:
     """The statements of a rendered script, without their comment lines and semicolons."""
     parts = [""]
-    for token in _TOKEN.findall(script):
-        if token == ";":
+    for piece in _TOKEN.findall(script):
+        if piece == ";":
             parts.append("")
         else:
-            parts[-1] += token
+            parts[-1] += piece
     bare = [_COMMENT.sub("", part + "\n").strip() for part in parts]
     return [part for part in bare if part]
 
@@ -170,3 +170,12 @@ def _run(client: Client, what: str, sql: Iterable[str]) -> None:
 
 def _ttl(column: str, days: int) -> str:
     return f"TTL {column} + INTERVAL {days} DAY" if days else ""
+
+
+def bring_up_to_date(settings: ClickHouse) -> list[Migration]:
+    """Makes the database of `settings` if it is missing, and applies what it lacks. Raises SinkError."""
+    layout = Layout.of(settings)
+    with connect(settings, database="default") as client, faults(f"make the database {settings.database}"):
+        client.command(create_database(settings.database, layout))
+    with connect(settings) as client:
+        return apply(client, layout)

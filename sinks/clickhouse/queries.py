@@ -27,7 +27,7 @@ _ATTEMPTS = f"""
 SELECT {_VALUE} AS value, reached, end_stage, outcome,
     toUnixTimestamp64Milli(entry_time) <= {{matured_until:Int64}} AS matured, recovered, count() AS attempts
 FROM attempts_v WHERE {_SCOPE}
-GROUP BY value, reached, end_stage, outcome, matured, recovered"""
+GROUP BY value, reached, end_stage, outcome, matured, recovered"""  # noqa: S608  (constants only)
 
 _UNITS = f"""
 SELECT value, mask, count() AS units
@@ -36,14 +36,14 @@ FROM (
     FROM attempts_v WHERE {_SCOPE}
     GROUP BY value, unit_id, session_start
 )
-GROUP BY value, mask"""
+GROUP BY value, mask"""  # noqa: S608  (constants only)
 
 _MEDIANS = f"""
 SELECT {_VALUE} AS value, level, quantileExactLow(0.5)(duration) AS lower, quantileExactHigh(0.5)(duration) AS upper
 FROM (SELECT entry_dims, durations FROM attempts_v WHERE {_SCOPE})
 ARRAY JOIN mapKeys(durations) AS level, mapValues(durations) AS duration
 WHERE level > 0 AND duration >= 0
-GROUP BY value, level"""
+GROUP BY value, level"""  # noqa: S608  (constants only)
 
 _REVENUE = f"""
 SELECT first.3 AS currency, toString(sum(first.4)) AS amount
@@ -54,12 +54,12 @@ FROM (
     GROUP BY if(kind = 'enter' AND order_id != '', order_id, ''),
         if(kind = 'enter' AND order_id != '', '', concat(attempt_id, ' ', kind, ' ', item))
 )
-GROUP BY currency"""
+GROUP BY currency"""  # noqa: S608  (constants only)
 
 _PROGRESS = f"""
 SELECT count() AS partitions, toUnixTimestamp64Milli(min(horizon)) AS horizon,
     {", ".join(f"sum({name})" for name in EVENT_COUNTS)}
-FROM progress_v WHERE funnel = {{funnel:String}} AND version = {{version:String}}"""
+FROM progress_v WHERE funnel = {{funnel:String}} AND version = {{version:String}}"""  # noqa: S608  (constants only)
 
 _VERSIONS = """
 SELECT version FROM attempts WHERE funnel = {funnel:String}

@@ -112,10 +112,10 @@ _EVENT_TEXTS = (
 
 EVENTS = Table(
     "events",
-    {field: "String" for field in Event.__struct_fields__}
+    dict.fromkeys(Event.__struct_fields__, "String")
     | {"ts": _TIME, "variant": "Map(String, String)", "revenue": _MONEY, "cost": _MONEY, "consent": "Nullable(UInt8)"}
     | {"bot": "Bool"},
-    {name: text_column for name in _EVENT_TEXTS}
+    dict.fromkeys(_EVENT_TEXTS, text_column)
     | {"revenue": money_column, "cost": money_column, "variant": lambda values: [value or {} for value in values]}
     | {"properties": lambda values: [msgspec.json.encode(value).decode() if value else "" for value in values]},
 )

@@ -203,7 +203,7 @@ def _answers(servers: str) -> bool:
     from kafka.errors import KafkaError
 
     try:
-        client = KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=5_000)
+        client = KafkaAdminClient(bootstrap_servers=servers, request_timeout_ms=5_000, bootstrap_timeout_ms=5_000)
         try:
             return bool(client.describe_cluster()["brokers"])
         finally:

@@ -32,7 +32,9 @@ def settings_options(command: F) -> F:
         "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting, such as clickhouse.user=marketing."
     )
     path = click.Path(path_type=Path)
-    return click.option("--config", type=path, help="The settings file (default: funnelwatch.toml here).")(pairs(command))
+    return click.option("--config", type=path, help="The settings file (default: funnelwatch.toml here).")(
+        pairs(command)
+    )
 
 
 @contextmanager

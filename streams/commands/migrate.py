@@ -6,16 +6,14 @@ from pathlib import Path
 
 import click
 
-from schemas.settings.sections import ClickHouse
-from sinks.clickhouse.client import connect, faults
-from sinks.clickhouse.migrate import Layout, Migration, apply, create_database, ddl
+from sinks.clickhouse.migrate import Layout, bring_up_to_date, ddl
 from streams.commands.configuration import read_settings, settings_options, user_errors
 
 
 @click.command("migrate")
 @settings_options
 @click.option("--print", "only_print", is_flag=True, help="Print the SQL and run nothing.")
-def migrate(config: Path | None, pairs: tuple[str, ...], only_print: bool) -> None:
+def migrate(config: Path | None, pairs: tuple[str, ...], only_print: bool) -> None:  # noqa: FBT001  (a flag)
     """Makes the database and its tables, or brings them up to date. Safe to run again."""
     with user_errors():
         settings = read_settings(config, pairs)
@@ -27,12 +25,3 @@ def migrate(config: Path | None, pairs: tuple[str, ...], only_print: bool) -> No
         click.echo(f"applied {migration.name}")
     if not applied:
         click.echo(f"database {settings.clickhouse.database} is up to date")
-
-
-def bring_up_to_date(settings: ClickHouse) -> list[Migration]:
-    """Makes the database of `settings` if it is missing, and applies what it lacks. Raises SinkError."""
-    layout = Layout.of(settings)
-    with connect(settings, database="default") as client, faults(f"make the database {settings.database}"):
-        client.command(create_database(settings.database, layout))
-    with connect(settings) as client:
-        return apply(client, layout)

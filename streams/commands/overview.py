@@ -42,6 +42,8 @@ def notes(settings: Settings, funnels: Sequence[Funnel]) -> Iterator[str]:
         yield "there is no source: enough for `batch`, but `run` needs [[sources]] with a topic in funnelwatch.toml"
     if not settings.web.token and not settings.web.listen.startswith(_LOOPBACK):
         yield f"[web] listens on {settings.web.listen} without a token: all who reach it can read the metrics"
+    if settings.kafka.security_protocol is SecurityProtocol.SASL_PLAINTEXT:
+        yield "[kafka] security_protocol SASL_PLAINTEXT encrypts nothing: the log-in and all events can be read on the way"
     if not settings.events.visitor_hash_key and any(s.format is Format.COMBINED for s in settings.sources):
         yield "[events] visitor_hash_key is empty: whoever has an address can compute the visitor id of web logs"
     known = {dimension for funnel in funnels for dimension in funnel.dimensions}

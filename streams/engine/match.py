@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any
 
-from schemas.event import Event
+from schemas.event import MONEY_SCALE, Event
 from schemas.funnel import Condition, Funnel, Mode, Stage, Unit
 from schemas.rows import NONE
 from streams.engine.state import Hit, Money
@@ -43,7 +44,7 @@ def predicate(condition: Condition) -> Predicate:
         return any(
             fnmatchcase(value, wanted)
             if isinstance(wanted, str) and isinstance(value, str)
-            else type(value) is not bool and value == wanted or value is wanted
+            else (type(value) is not bool and value == wanted) or value is wanted
             for wanted in values
         )
 
@@ -59,10 +60,6 @@ def predicate(condition: Condition) -> Predicate:
         return check
 
     if condition.field in ("revenue", "cost") and condition.operator in ("lt", "le", "gt", "ge", "eq", "ne"):
-        from decimal import Decimal
-
-        from schemas.event import MONEY_SCALE
-
         first = int(Decimal(str(first)) * MONEY_SCALE)
         values = (first,)
     operators: dict[str, Predicate] = {
@@ -148,7 +145,21 @@ class Matcher:
             currency = event.currency or ""
             converted = funnel.convert(event.revenue, currency, event.ts)
             money = Money(event.revenue, currency, converted, event.order_id or "")
-        return Hit(event.ts, event.event_id, mask, self.exclude, self.refund, funnel.read_dimensions(event), money, event.consent)
+        return Hit(
+            event.ts,
+            event.event_id,
+            mask,
+            self.exclude,
+            self.refund,
+            funnel.read_dimensions(event),
+            money,
+            event.consent,
+        )
+
+
+def no_rates(_value: int, _currency: str, _ts: int) -> int | None:
+    """Without a reporting currency, amounts stay in their own."""
+    return None
 
 
 class CompiledFunnel:
@@ -158,7 +169,7 @@ class CompiledFunnel:
     `leap[h]`: largest `within` (ms) of the stages that level h can go to next, None if one of them has none.
     """
 
-    def __init__(self, definition: Funnel, convert: Convert = lambda value, currency, ts: None) -> None:
+    def __init__(self, definition: Funnel, convert: Convert = no_rates) -> None:
         stages = definition.stages
         self.definition, self.convert = definition, convert
         self.name, self.version, self.levels = definition.name, definition.version, definition.levels

@@ -147,7 +147,7 @@ class Partition:
         else:
             self.tally.read -= 1
 
-    def clock_from(self, offset: int, source: str, watermark: int, floor: int, idle: bool) -> None:
+    def clock_from(self, offset: int, source: str, watermark: int, floor: int, *, idle: bool) -> None:
         """How far a source has come, though none of its events came this way; or that it fell silent."""
         if self.skip(offset):
             return
@@ -185,7 +185,7 @@ class Partition:
         if key is None:
             self.tally.ignored += 1
             return
-        self.move(offset, key, event, found or self.nobody, masks or self.nobody, gap_session)
+        self.move(offset, key, event, found or self.nobody, masks or self.nobody, gap_session=gap_session)
 
     def repeated(self, event_id: str) -> bool:
         """Whether an event that no funnel looks at was seen lately; counts it then."""
@@ -199,7 +199,7 @@ class Partition:
         return False
 
     def move(
-        self, offset: int, key: str, event: Event, found: Matchers, masks: Sequence[int | None], gap_session: bool
+        self, offset: int, key: str, event: Event, found: Matchers, masks: Sequence[int | None], *, gap_session: bool
     ) -> None:
         """The event in each funnel: late, duplicate, ignored, or a step of the unit's walk. `masks`: None = not looked at."""
         unit = self.load(key)
@@ -211,7 +211,7 @@ class Partition:
         unit.offset = offset
         self.out.unit_id, self.out.revision = key[1:], offset
         outcomes = [
-            self.step(unit, event, funnel, matcher, mask, gap_session)
+            self.step(unit, event, funnel, matcher, mask, gap_session=gap_session)
             for funnel, matcher, mask in zip(self.funnels, found, masks, strict=True)
         ]
         duplicate = Outcome.DUPLICATE in outcomes
@@ -221,7 +221,7 @@ class Partition:
 
     def step(
         self, unit: UnitState, event: Event, funnel: CompiledFunnel, matcher: Matcher | None, mask: int | None,
-        gap_session: bool,
+        *, gap_session: bool,
     ) -> Outcome:  # fmt: skip
         """The event in one funnel."""
         if mask is None and not funnel.strict and not gap_session:
@@ -233,10 +233,7 @@ class Partition:
         state = unit.funnels.get(funnel.tag)
         if state is None:
             state = unit.funnels[funnel.tag] = new_state()
-        if matcher is None or mask is None:
-            hit = Hit(event.ts, event.event_id)
-        else:
-            hit = matcher.hit(event, mask)
+        hit = Hit(event.ts, event.event_id) if matcher is None or mask is None else matcher.hit(event, mask)
         outcome = apply(funnel, state, hit, horizon, gap, self.out)
         state.due = due(funnel, state, gap)
         return Outcome.IGNORED if mask is None and outcome is Outcome.MATCHED else outcome

@@ -32,7 +32,7 @@ class Hit(msgspec.Struct, array_like=True, gc=False, frozen=True):
     def before(self, other: Hit) -> bool:
         """Whether this one counts, of two with one event id: the earlier, then the lower stage, then the lower bytes."""
         mine, others = self.order(), other.order()
-        return mine < others or mine == others and pack(self) < pack(other)
+        return mine < others or (mine == others and pack(self) < pack(other))
 
     def order(self) -> tuple[int, int, str]:
         """Sort key of a unit's hits: time, lowest stage (none: last), event id."""

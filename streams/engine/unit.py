@@ -57,7 +57,7 @@ def apply(funnel: CompiledFunnel, state: FunnelState, hit: Hit, horizon: int, ga
                 others = [other for other in pending if other is not known]
                 correct(funnel, state, sorted([hit, *others], key=Hit.order), horizon, gap, out)
             return Outcome.DUPLICATE
-    if pending and (hit.ts < pending[-1].ts or hit.ts == pending[-1].ts and hit.order() < pending[-1].order()):
+    if pending and (hit.ts < pending[-1].ts or (hit.ts == pending[-1].ts and hit.order() < pending[-1].order())):
         later = pending[:]
         insort(later, hit, key=Hit.order)
         correct(funnel, state, later, horizon, gap, out)
@@ -72,9 +72,7 @@ def apply(funnel: CompiledFunnel, state: FunnelState, hit: Hit, horizon: int, ga
     return Outcome.MATCHED
 
 
-def correct(
-    funnel: CompiledFunnel, state: FunnelState, hits: list[Hit], horizon: int, gap: int, out: Changes
-) -> None:
+def correct(funnel: CompiledFunnel, state: FunnelState, hits: list[Hit], horizon: int, gap: int, out: Changes) -> None:
     """Puts `hits` in the place of the pending ones: writes what is new or different, takes back what no longer holds."""
     before, _ = walk_over(funnel, state.base, state.pending, horizon, gap, out)
     after, tip = walk_over(funnel, state.base, hits, horizon, gap, out)

@@ -5,21 +5,12 @@ from __future__ import annotations
 from schemas.rows import End
 from streams.engine.match import CompiledFunnel
 from streams.engine.state import Attempt, Hit, Walk
-from streams.engine.walk import NO_DEADLINE, SESSION, WINDOW, Rows, attempt_id, drop, end, write_enter, write_refund
+from streams.engine.walk import NO_DEADLINE, SESSION, WINDOW, Rows, attempt_id, end, up_to, write_enter
 
 
 def step_unordered(funnel: CompiledFunnel, walk: Walk, hit: Hit, gap: int, unit_id: str, out: Rows | None) -> None:
     """Moves the walk by the next hit in order (as `walk.step` does for the other modes)."""
-    attempt, now = walk.attempt, hit.ts
-    if attempt is not None and attempt.deadline < now:
-        drop(funnel, walk, attempt, out)
-        attempt = None
-    if gap:
-        if walk.activity is None or now > walk.activity + gap:
-            walk.session_start = now
-        walk.activity = now
-    if hit.refund and out is not None:
-        write_refund(funnel, walk, hit, out)
+    attempt, now = up_to(funnel, walk, hit, gap, out), hit.ts
     if hit.mask:
         if attempt is None:
             again = walk.ended is not None and now <= walk.ended + funnel.window

@@ -14,6 +14,7 @@ from streams.engine.match import CompiledFunnel
 from streams.engine.state import Attempt, Hit, Walk
 
 NO_DEADLINE = 1 << 62
+NOT_RECOVERED = False
 REASONS = (End.WINDOW_TIMEOUT, End.STEP_TIMEOUT, End.SESSION_END)
 WINDOW, STEP, SESSION = range(3)
 
@@ -36,16 +37,7 @@ def attempt_id(funnel: CompiledFunnel, event_id: str, unit_id: str) -> bytes:
 
 def step(funnel: CompiledFunnel, walk: Walk, hit: Hit, gap: int, unit_id: str, out: Rows | None) -> None:
     """Moves the walk by the next hit in order. `gap`: the session gap in ms for gap sessions, else 0."""
-    attempt, now = walk.attempt, hit.ts
-    if attempt is not None and attempt.deadline < now:
-        drop(funnel, walk, attempt, out)
-        attempt = None
-    if gap:
-        if walk.activity is None or now > walk.activity + gap:
-            walk.session_start = now
-        walk.activity = now
-    if hit.refund and out is not None:
-        write_refund(funnel, walk, hit, out)
+    attempt, now = up_to(funnel, walk, hit, gap, out), hit.ts
     if attempt is None:
         if hit.mask & 1:
             attempt = open_attempt(funnel, walk, hit, unit_id, out)
@@ -65,6 +57,21 @@ def step(funnel: CompiledFunnel, walk: Walk, hit: Hit, gap: int, unit_id: str, o
             attempt.consent = hit.consent
         if hit.mask or gap:
             set_deadline(funnel, attempt, now + gap if gap else NO_DEADLINE)
+
+
+def up_to(funnel: CompiledFunnel, walk: Walk, hit: Hit, gap: int, out: Rows | None) -> Attempt | None:
+    """What holds whatever the hit is: a passed deadline, the session, money given back. Returns the attempt that lives."""
+    attempt, now = walk.attempt, hit.ts
+    if attempt is not None and attempt.deadline < now:
+        drop(funnel, walk, attempt, out)
+        attempt = None
+    if gap:
+        if walk.activity is None or now > walk.activity + gap:
+            walk.session_start = now
+        walk.activity = now
+    if hit.refund and out is not None:
+        write_refund(funnel, walk, hit, out)
+    return attempt
 
 
 def open_attempt(funnel: CompiledFunnel, walk: Walk, hit: Hit, unit_id: str, out: Rows | None) -> Attempt | None:
@@ -198,10 +205,9 @@ def write_enter(
     """The row of a stage reached for the first time, with its money if the stage has a value and the order is new."""
     value, currency, reporting, order_id = None, "", None, ""
     valued = funnel.valued & (hit.mask if funnel.unordered else 1 << level)
-    if valued and hit.money is not None and counts(funnel, walk, hit):
-        value, currency, reporting, order_id = (
-            hit.money.value, hit.money.currency, hit.money.reporting, hit.money.order_id,
-        )  # fmt: skip
+    money = hit.money
+    if valued and money is not None and counts(funnel, walk, money.order_id, hit.ts):
+        value, currency, reporting, order_id = money.value, money.currency, money.reporting, money.order_id
     if out is None:
         return
     out.rows.append(Row(
@@ -212,15 +218,13 @@ def write_enter(
     ))  # fmt: skip
 
 
-def counts(funnel: CompiledFunnel, walk: Walk, hit: Hit) -> bool:
+def counts(funnel: CompiledFunnel, walk: Walk, order_id: str, now: int) -> bool:
     """Whether this order's revenue is taken for the first time (within `window`, by this unit)."""
-    assert hit.money is not None
-    order_id = hit.money.order_id
     if not order_id:
         return True
-    orders = {order: ts for order, ts in (walk.orders or {}).items() if hit.ts <= ts + funnel.window}
+    orders = {order: ts for order, ts in (walk.orders or {}).items() if now <= ts + funnel.window}
     first = order_id not in orders
-    orders.setdefault(order_id, hit.ts)
+    orders.setdefault(order_id, now)
     walk.orders = orders
     return first
 
@@ -246,7 +250,7 @@ def write_stray(funnel: CompiledFunnel, walk: Walk, hit: Hit, out: Rows) -> None
     target = hit.mask.bit_length() - 1
     out.rows.append(Row(
         funnel.name, funnel.version, attempt_id(funnel, hit.event_id, out.unit_id).hex(), Kind.MOVE.value,
-        hit.event_id, out.revision, 0, out.unit_id, walk.session_start, 0, False, hit.ts, hit.ts, hit.event_id,
+        hit.event_id, out.revision, 0, out.unit_id, walk.session_start, 0, NOT_RECOVERED, hit.ts, hit.ts, hit.event_id,
         "", funnel.levels[target], target, 0, Direction.SKIP.value, "",
         -1, hit.dims, hit.dims, None, "", None, "", bool(hit.consent),
     ))  # fmt: skip
@@ -260,7 +264,7 @@ def write_refund(funnel: CompiledFunnel, walk: Walk, hit: Hit, out: Rows) -> Non
     reporting = -money.reporting if money.reporting is not None else None
     out.rows.append(Row(
         funnel.name, funnel.version, attempt_id(funnel, hit.event_id, out.unit_id).hex(), Kind.REFUND.value,
-        hit.event_id, out.revision, 0, out.unit_id, walk.session_start, 0, False, hit.ts, hit.ts, hit.event_id,
+        hit.event_id, out.revision, 0, out.unit_id, walk.session_start, 0, NOT_RECOVERED, hit.ts, hit.ts, hit.event_id,
         "", "", 0, 0, "", "", -1, hit.dims, hit.dims, -money.value, money.currency, reporting, money.order_id,
         bool(hit.consent),
     ))  # fmt: skip

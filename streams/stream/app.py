@@ -15,7 +15,7 @@ from streams.stream.faust_fixes import SafeTableManager, make_safe
 Hook = Callable[[], Awaitable[None]]
 
 
-class StreamApp(faust.App):  # type: ignore[misc]
+class StreamApp(faust.App):
     """A Faust app that starts what its agents need before them, and stops it after them."""
 
     before_start: Sequence[Hook] = ()
@@ -52,8 +52,8 @@ def create_app(name: str, kafka: Kafka, instance: str) -> StreamApp:
         f"{kafka.group_prefix}{name}",
         broker=brokers,
         broker_credentials=credentials(kafka),
-        # A name of its own: WEB_PORT=tcp://… of a Kubernetes service would otherwise win over the code.
-        env_prefix="FUNNELWATCH_FAUST_",
+        # A prefix of its own: WEB_PORT=tcp://… of a Kubernetes service would otherwise win over the code.
+        env_prefix="FWFAUST_",
         ConsumerScheduler=ChunkScheduler,
         TableManager=SafeTableManager,
         # At 10,000 records a fetch a worker is 40 % faster than at the default 500.

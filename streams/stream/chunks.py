@@ -66,11 +66,11 @@ class ChunkScheduler(DefaultSchedulingStrategy):
         return super().iterate(chunks)
 
 
-class ChunkSchema(Schema):  # type: ignore[misc]
+class ChunkSchema(Schema[Any, Any]):
     """Hands the chunk to the agent as it is: decoding is the agent's, so that a bad record can't stop a partition."""
 
-    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
+    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002 - Faust names it
         return message.key
 
-    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
+    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:  # noqa: ARG002
         return message.value

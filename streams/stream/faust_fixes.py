@@ -8,7 +8,7 @@ Numbers are issues of github.com/faust-streaming/faust. All of it holds only wit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TypeVar, cast
 
 import faust.streams
 from faust.app import App
@@ -19,12 +19,14 @@ from faust.types import TP
 
 from streams.stream.chunks import ChunkScheduler
 
+AppType = TypeVar("AppType", bound=App)
+
 
 class OffsetGap(Exception):
     """Records between two chunks were never handed to the agent. Going on would commit past them."""
 
 
-class SafeConsumer(driver.Consumer):  # type: ignore[misc]
+class SafeConsumer(driver.Consumer):
     """Commits what is acknowledged, and tells the scheduler where each partition is read from."""
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -50,18 +52,22 @@ class SafeConsumer(driver.Consumer):  # type: ignore[misc]
             self.chunk_scheduler.sought(TP(tp.topic, tp.partition), known)
         return offsets
 
+    def committed(self, tp: TP) -> int | None:
+        """The offset that was last committed, None if there is none."""
+        return self._committed_offset.get(tp)
+
     @property
     def chunk_scheduler(self) -> ChunkScheduler:
-        return cast(ChunkScheduler, self.scheduler)
+        return cast("ChunkScheduler", self.scheduler)
 
 
-class SafeTransport(driver.Transport):  # type: ignore[misc]
+class SafeTransport(driver.Transport):
     """The aiokafka transport with the consumer above."""
 
     Consumer = SafeConsumer
 
 
-class SafeRecovery(Recovery):  # type: ignore[misc]
+class SafeRecovery(Recovery):
     """#596: recovery.py resumes partitions, seeks, then clears the queues while the fetcher runs: what it fetched in
     between is skipped, and the next commit passes it. Here the flow stands still until the seek is done."""
 
@@ -76,7 +82,7 @@ class SafeRecovery(Recovery):  # type: ignore[misc]
         await super()._resume_streams(generation_id)
 
 
-class SafeTableManager(TableManager):  # type: ignore[misc]
+class SafeTableManager(TableManager):
     """The table manager with the recovery above."""
 
     @property
@@ -86,15 +92,20 @@ class SafeTableManager(TableManager):  # type: ignore[misc]
         return self._recovery
 
 
-def make_safe(app: App) -> App:
+def recovered(app: App) -> bool:
+    """Whether all state of the assigned partitions has been read back."""
+    return cast("SafeTableManager", app.tables).recovery.completed.is_set()
+
+
+def committed(app: App, tp: TP) -> int | None:
+    """The offset that was last committed, None if there is none."""
+    return cast("SafeConsumer", app.consumer).committed(tp)
+
+
+def make_safe(app: AppType) -> AppType:
     """Gives the app the transport above, and refuses to run where Faust's C streams are missing (the Python ones
     acknowledge messages of an earlier generation)."""
     if getattr(faust.streams, "_CStreamIterator", None) is None:
         raise RuntimeError("faust-streaming was installed without its C extensions; reinstall it from a wheel")
     app.transport = SafeTransport(app.conf.broker, app)
     return app
-
-
-def generation(message: Any) -> tuple[int, TP]:
-    """What a chunk's place in the group's life is known by."""
-    return message.generation_id, message.tp

@@ -25,7 +25,7 @@ from streams.engine.clock import NEVER
 from streams.engine.partition import Result
 from streams.stream import log
 from streams.stream.chunks import Chunk
-from streams.stream.faust_fixes import OffsetGap
+from streams.stream.faust_fixes import OffsetGap, committed
 from streams.stream.source import Source
 from streams.stream.unit_log import UnitLog
 
@@ -95,7 +95,7 @@ class Follower:
         expected = self._done.get(place)
         if expected is None:
             self._done = {known: at for known, at in self._done.items() if known[0] == message.generation_id}
-            expected = self.app.consumer._committed_offset.get(message.tp)
+            expected = committed(self.app, message.tp)
         if expected is not None and chunk.follows is not None and chunk.follows > expected:
             raise OffsetGap(
                 f"{chunk.topic}, partition {chunk.partition}: the chunk follows on {chunk.follows}, but only records before "
@@ -106,9 +106,7 @@ class Follower:
     def ours(self, event: Any) -> bool:
         """Whether the chunk's partition is still this worker's, in the same generation of the group."""
         message = event.message
-        return (
-            message.generation_id == self.app.consumer_generation_id and message.tp in self.app.consumer.assignment()
-        )
+        return message.generation_id == self.app.consumer_generation_id and message.tp in self.app.consumer.assignment()
 
     # -- counters
 
@@ -188,4 +186,3 @@ def counted(result: Result) -> list[Row]:
 def risen(before: Progress, after: Progress) -> dict[Outcome, int]:
     """By how much each outcome's count rose."""
     return {outcome: getattr(after, outcome.value) - getattr(before, outcome.value) for outcome in Outcome}
-

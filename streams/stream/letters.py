@@ -48,4 +48,3 @@ def dead_letter(record: ConsumerRecord, reason: Reason, detail: str) -> DeadLett
     """A refused record with its place and its bytes."""
     key, value = record.key or b"", record.value or b""
     return DeadLetter(record.topic, record.partition, record.offset, reason.value, detail, record.timestamp, key, value)
-

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from schemas.dead_letter import DeadLetter
 from schemas.decode import Decode
 from schemas.errors import InvalidEvent
 from schemas.event import HEARTBEAT, Event
@@ -19,7 +20,7 @@ from streams.engine.clock import NEVER
 from streams.engine.match import unit_key
 from streams.stream import log
 from streams.stream.chunks import Chunk
-from streams.stream.letters import DeadLetter, dead_letter, encode_letter
+from streams.stream.letters import dead_letter, encode_letter
 from streams.stream.log import LogRecord
 
 Decoded = list[tuple[int, Event | None]]

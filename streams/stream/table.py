@@ -15,17 +15,17 @@ from faust.types import TP
 State = dict[str, bytes]
 
 
-class StateTable(faust.Table):  # type: ignore[misc]
+class StateTable(faust.Table[str, bytes]):
     """`parts[p]`: key → packed value. `written[p]`: last offset of the changelog that they include.
 
     `on_change`: called with a partition whose values changed other than by the agent (recovered, revoked).
     """
 
-    def __init__(self, *args: Any, on_change: Callable[[int], None] = lambda partition: None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.parts: dict[int, State] = {}
         self.written: dict[int, int] = {}
-        self.on_change = on_change
+        self.on_change: Callable[[int], None] = ignore
 
     def part(self, partition: int) -> State:
         """The values of one partition."""
@@ -66,3 +66,7 @@ class StateTable(faust.Table):  # type: ignore[misc]
                 self.parts.pop(tp.partition, None)
                 self.written.pop(tp.partition, None)
                 self.on_change(tp.partition)
+
+
+def ignore(_partition: int) -> None:
+    """Nobody builds on the table yet."""

@@ -42,7 +42,7 @@ class UnitLog:
         self._table, self._writer, self._sources = table, writer, list(sources)
         self._dimensions = {funnel.version: tuple(funnel.definition.dimensions) for funnel in funnels}
         self.partitions: dict[int, Partition] = {}
-        self.on_build: Callable[[UnitLog, int], None] = lambda unit_log, number: None
+        self.on_build: Callable[[UnitLog, int], None] = lambda _log, _number: None
         table.on_change = self.forget
 
     def forget(self, number: int) -> None:

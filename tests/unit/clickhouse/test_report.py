@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from schemas.errors import ConfigError
 from schemas.funnel import Funnel, Mode, Stage, Unit
 from schemas.money import format_money, parse_money

@@ -29,11 +29,31 @@ def test_the_draft_has_the_events_fields_in_the_events_order() -> None:
 
 def test_every_field_arrives() -> None:
     data = record(
-        **{"site": "shop.example", "visitor_id": "v", "user_id": 77, "account_id": "a", "url": "https://shop.example/p"},
-        **{"landing_page": "https://shop.example/", "referrer": "https://x.example/", "channel": "Email", "source": "n"},
-        **{"medium": "m", "campaign": "c", "content": "co", "term": "t", "device": "mobile", "country": "DE"},
-        **{"customer_type": "new", "variant": {"cta": "B"}, "revenue": 19.99, "currency": "eur", "order_id": "o-1"},
-        **{"cost": "0.5", "consent": True, "owner": "anna", "properties": {"qty": 2}, "unknown": [1]},
+        site="shop.example",
+        visitor_id="v",
+        user_id=77,
+        account_id="a",
+        url="https://shop.example/p",
+        landing_page="https://shop.example/",
+        referrer="https://x.example/",
+        channel="Email",
+        source="n",
+        medium="m",
+        campaign="c",
+        content="co",
+        term="t",
+        device="mobile",
+        country="DE",
+        customer_type="new",
+        variant={"cta": "B"},
+        revenue=19.99,
+        currency="eur",
+        order_id="o-1",
+        cost="0.5",
+        consent=True,
+        owner="anna",
+        properties={"qty": 2},
+        unknown=[1],
     )
     assert DECODE(data, NOW) == Event(
         event="add_to_cart",
@@ -265,7 +285,10 @@ def test_programs_and_our_own_people_are_marked(changes: dict[str, Any], bot: bo
 def test_a_heartbeat_needs_no_id() -> None:
     beat = record(event="$heartbeat", event_id=..., session_id=...)
     assert DECODE(beat, NOW) == Event(event="$heartbeat", ts=TS, event_id="")
-    assert refused(record(event="$heartbeat", event_id=..., session_id=..., timestamp=NOW * 2)) is Reason.TIMESTAMP_OUT_OF_RANGE
+    assert (
+        refused(record(event="$heartbeat", event_id=..., session_id=..., timestamp=NOW * 2))
+        is Reason.TIMESTAMP_OUT_OF_RANGE
+    )
 
 
 def test_empty_texts_are_absent_and_escapes_are_text() -> None:

@@ -27,19 +27,36 @@ ALL: dict[str, Decode] = {
     **{name: decoder(DecodeOptions(format=Format(name))) for name in ("native", "auto", "cloudevents", "segment")},
     **{name: decoder(DecodeOptions(format=Format(name))) for name in ("combined", "otto")},
     "csv": decoder(DecodeOptions(format=Format.CSV, mapping=Mapping(format="csv", columns=("event", "timestamp")))),
-    "mapping": decoder(DecodeOptions(format=Format.MAPPING, mapping=Mapping(event="{a.0.b}", fields={"timestamp": "t"}))),
+    "mapping": decoder(
+        DecodeOptions(format=Format.MAPPING, mapping=Mapping(event="{a.0.b}", fields={"timestamp": "t"}))
+    ),
 }
 LINE = b'1.2.3.4 - - [17/May/2015:10:05:03 +0000] "GET /a HTTP/1.1" 200 5 "-" "Firefox"'
 SEGMENT = json.dumps(
-    {"type": "track", "event": "a", "messageId": "m", "anonymousId": "v", "timestamp": "2024-05-01", "properties": {"revenue": 1}}
+    {
+        "type": "track",
+        "event": "a",
+        "messageId": "m",
+        "anonymousId": "v",
+        "timestamp": "2024-05-01",
+        "properties": {"revenue": 1},
+    }
 ).encode()
 CLOUD = json.dumps({"specversion": "1.0", "id": "i", "type": "a", "time": "2024-05-01", "data": BASE}).encode()
 VALID = (record(), record(revenue=1.5, properties={"a": [1, {"b": "c"}]}), SEGMENT, CLOUD, LINE, b"a,2024-05-01", b"{}")
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=12)
 ids = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20)
-scalars = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | texts | st.floats(allow_nan=False, allow_infinity=False)
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=6)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | texts
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=6
+)
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -71,17 +88,27 @@ def test_damaged_records_raise_nothing_else(name: str, data: bytes, at: float, c
     assert isinstance(outcome(ALL[name], data[:place] + put + data[place + cut :]), Event | str)
 
 
-fields = st.sampled_from([*(name for name in Event.__struct_fields__ if name != "ts"), "timestamp", "user_agent", "test", "ip"])
+fields = st.sampled_from(
+    [*(name for name in Event.__struct_fields__ if name != "ts"), "timestamp", "user_agent", "test", "ip"]
+)
 
 
 @pytest.mark.parametrize("name", ["native", "segment", "cloudevents", "mapping", "otto"])
-@given(changes=st.dictionaries(fields | st.sampled_from(["type", "data", "context", "properties", "specversion"]), anything, max_size=5))
+@given(
+    changes=st.dictionaries(
+        fields | st.sampled_from(["type", "data", "context", "properties", "specversion"]), anything, max_size=5
+    )
+)
 @settings(max_examples=80)
 def test_fields_of_any_type_raise_nothing_else(name: str, changes: dict[str, Any]) -> None:
     assert isinstance(outcome(ALL[name], json.dumps({**BASE, **changes}).encode()), Event | str)
 
 
-@given(changes=st.dictionaries(fields, anything | texts | st.sampled_from([NOW, "2024-05-01T10:00:00+02:00", "EUR", "a\x7f"]), max_size=6))
+@given(
+    changes=st.dictionaries(
+        fields, anything | texts | st.sampled_from([NOW, "2024-05-01T10:00:00+02:00", "EUR", "a\x7f"]), max_size=6
+    )
+)
 @settings(max_examples=400)
 def test_the_fast_path_and_the_careful_one_agree(changes: dict[str, Any]) -> None:
     for data in (json.dumps({**BASE, **changes}), json.dumps({**BASE, **changes}, ensure_ascii=False)):
@@ -97,7 +124,10 @@ events = st.builds(
     session_id=ids,
     channel=texts,  # without one, decoding derives it
     **{name: st.none() | ids for name in ("visitor_id", "user_id", "account_id", "order_id")},
-    **{name: st.none() | texts for name in ("site", "referrer", "source", "medium", "campaign", "content", "term", "device")},
+    **{
+        name: st.none() | texts
+        for name in ("site", "referrer", "source", "medium", "campaign", "content", "term", "device")
+    },
     **{name: st.none() | texts for name in ("country", "customer_type", "owner")},
     url=st.none() | st.just("https://shop.example/p?a=1"),
     variant=st.none() | st.dictionaries(texts, texts, min_size=1, max_size=3),

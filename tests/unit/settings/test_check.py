@@ -136,6 +136,22 @@ def test_nothing_there_at_all(folder: Path) -> None:
     assert (result.exit_code, result.stderr) == (2, "funnels.toml: no such file; check the path, or create the file\n")
 
 
+def test_a_log_in_without_encryption_is_noted(folder: Path) -> None:
+    (folder / "funnels.toml").write_text(FUNNELS)
+    login = [
+        "--set",
+        "kafka.security_protocol=SASL_PLAINTEXT",
+        "--set",
+        "kafka.user=u",
+        "--set",
+        "kafka.password=hunter2",
+    ]
+    result = run(*login)
+    assert result.exit_code == 0
+    assert "note       [kafka] security_protocol SASL_PLAINTEXT encrypts nothing" in result.output
+    assert "hunter2" not in result.output
+
+
 def test_a_flag_without_value(folder: Path) -> None:
     result = run("--set", "kafka.servers")
     assert (result.exit_code, result.stderr) == (2, "flag --set: has no value; write --set kafka.servers=broker:9092\n")

@@ -229,7 +229,7 @@ def all_usable(parts: list[ConfigError]) -> bool:
     return all(str(part).isprintable() and part.where.startswith("f.toml") and part.remedy for part in parts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(st.text(max_size=5), VALUES) | st.fixed_dictionaries({"funnels": VALUES | st.lists(FUNNELS)}))
 def test_any_document_is_read_or_refused(document: dict[str, object]) -> None:
     assert all_usable(refused(lambda: parse_funnels(document, "f.toml")))

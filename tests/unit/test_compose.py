@@ -1,0 +1,91 @@
+"""docker-compose.yml: well-formed, every file that it mounts is there, and it agrees with the rest of the project."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compose_spec import PyCompose
+
+from schemas.settings.layers import CONFIG_VARIABLE
+from schemas.settings.reference import reference
+from sinks.embedded.jars import KAFKA_VERSION
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    loaded = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def test_it_obeys_the_compose_specification() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    assert set(PyCompose.from_yaml(text).to_dict()["services"]) >= {"kafka", "clickhouse", "worker"}
+    with pytest.raises(ValueError, match="portz"):
+        PyCompose.from_yaml(text.replace("ports:", "portz:", 1))
+
+
+def test_the_services_are_the_documented_ones(compose: dict[str, Any]) -> None:
+    documented = {"kafka", "clickhouse", "worker", "prometheus", "alertmanager", "grafana"}
+    assert documented <= set(compose["services"])
+
+
+def test_every_image_has_a_version(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert "build" in service or re.fullmatch(r"[\w./-]+:v?\d[\w.-]*", service["image"]), name
+
+
+def test_the_broker_is_of_the_version_of_the_embedded_one(compose: dict[str, Any]) -> None:
+    assert compose["services"]["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+
+
+def test_ports_are_open_on_loopback_only(compose: dict[str, Any]) -> None:
+    ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_what_is_mounted_is_there_and_what_is_named_is_declared(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("./"):
+                assert (ROOT / source).exists(), source
+            else:
+                assert source in compose["volumes"], source
+        for other in service.get("depends_on", []):
+            assert other in compose["services"]
+
+
+def test_who_waits_for_health_waits_for_a_service_that_has_a_check(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        needs = service.get("depends_on", {})
+        for other, how in needs.items() if isinstance(needs, dict) else ():
+            assert how["condition"] != "service_healthy" or "healthcheck" in compose["services"][other]
+
+
+def test_the_workers_settings_exist(compose: dict[str, Any]) -> None:
+    known = {word.upper() for word in re.findall(r"`(\w+)`", reference())}
+    for name in compose["services"]["worker"]["environment"]:
+        if name == CONFIG_VARIABLE:
+            continue
+        section, _, key = name.removeprefix("FUNNELWATCH_").partition("_")
+        assert {section, key} <= known or name in reference(), name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "grafana").rglob("*.y*ml")), ids=lambda path: str(path.name))
+def test_what_prometheus_and_grafana_are_given_is_yaml(path: Path) -> None:
+    assert isinstance(yaml.safe_load(path.read_text()), dict)
+
+
+def test_grafana_data_sources_point_at_the_services(compose: dict[str, Any]) -> None:
+    sources = yaml.safe_load((ROOT / "grafana/provisioning/datasources/funnelwatch.yaml").read_text())["datasources"]
+    hosts = {re.sub(r"^https?://|:\d+$", "", source.get("url") or source["jsonData"]["host"]) for source in sources}
+    assert hosts == {"prometheus", "clickhouse", "alertmanager"}
+    assert hosts <= set(compose["services"])

@@ -13,7 +13,7 @@ from schemas.event import MONEY_SCALE
 from schemas.reasons import Reason
 
 _NUMBER = re.compile(r"([+-]?)(\d{0,40})(?:\.(\d{0,60}))?(?:[eE]([+-]?\d{1,3}))?", re.ASCII)
-_LIMIT = 2**127
+_LIMIT = 2**63  # what packs into the state and the log: about 9.2 billion units, whatever the currency
 _PLACES = 9
 _LONGEST_TOKEN = 64
 _DIGITS = b"-0123456789"
@@ -22,7 +22,7 @@ _DIGITS = b"-0123456789"
 def amount(text: str) -> int:
     """A decimal number → integer of 1/MONEY_SCALE.
 
-    Raises InvalidEvent: bad_revenue (not a number, more than nine decimals, beyond 128 bits), negative_revenue.
+    Raises InvalidEvent: bad_revenue (not a number, more than nine decimals, 2**63 or more of 1/MONEY_SCALE), negative_revenue.
     """
     match = _NUMBER.fullmatch(text)
     if match is None or not (match[2] or match[3]):

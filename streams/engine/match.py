@@ -7,6 +7,8 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any
 
+from schemas.decode.money import money
+from schemas.errors import InvalidEvent
 from schemas.event import MONEY_SCALE, Event
 from schemas.funnel import Condition, Funnel, Mode, Stage, Unit
 from schemas.rows import NONE
@@ -17,6 +19,9 @@ Convert = Callable[[int, str, int], int | None]
 
 #: Event names whose matchers are remembered. More (a site that puts ids into names) are worked out each time.
 KNOWN_NAMES = 10_000
+REVENUE = "revenue"
+#: Amounts from here on don't pack (revenue is bounded in decoding, a conversion may pass the bound again).
+LARGEST = 1 << 63
 #: Longest value of a dimension, in characters; the rest is cut off.
 VALUE_LENGTH = 256
 
@@ -140,11 +145,7 @@ class Matcher:
     def hit(self, event: Event, mask: int) -> Hit:
         """The event as this funnel keeps it."""
         funnel = self.funnel
-        money = None
-        if event.revenue is not None and (self.refund or mask & funnel.valued):
-            currency = event.currency or ""
-            converted = funnel.convert(event.revenue, currency, event.ts)
-            money = Money(event.revenue, currency, converted, event.order_id or "")
+        money = funnel.money(event, mask) if self.refund or mask & funnel.valued else None
         return Hit(
             event.ts,
             event.event_id,
@@ -181,12 +182,40 @@ class CompiledFunnel:
         self.optional = [stage.optional for stage in stages]
         self.within = [stage.within for stage in stages]
         self.valued = sum(1 << index for index, stage in enumerate(stages) if stage.value)
+        self.amounts = [amount_reader(stage.value or REVENUE) for stage in stages]
         self.read_dimensions = dimension_reader(definition.dimensions)
         nexts = [next_required(stages, level) for level in range(len(stages))]
         self.awaited = [(2 << end) - (2 << level) for level, end in enumerate(nexts)]
         self.within_reach = [(2 << end) - 1 for end in nexts]
         self.leap = [largest_within(stages[level + 1 : end + 1]) for level, end in enumerate(nexts)]
         self.timed = any(stage.within is not None for stage in stages)
+
+    def money(self, event: Event, mask: int) -> Money | None:
+        """The event's money: the `value` of the deepest stage with one that it fits, else (a refund) its revenue."""
+        valued = mask & self.valued
+        value = self.amounts[valued.bit_length() - 1](event) if valued else event.revenue
+        if value is None:
+            return None
+        currency = event.currency or ""
+        converted = self.convert(value, currency, event.ts)
+        if converted is not None and converted >= LARGEST:
+            converted = None
+        return Money(value, currency, converted, event.order_id or "")
+
+
+def amount_reader(field: str) -> Callable[[Event], int | None]:
+    """Reads the money of a stage's `value`: the revenue, or a number elsewhere (anything else there is no money)."""
+    read = field_reader(field)
+    if field == REVENUE:
+        return read
+
+    def amount(event: Event) -> int | None:
+        try:
+            return money(read(event), field)
+        except InvalidEvent:
+            return None
+
+    return amount
 
 
 def next_required(stages: Sequence[Stage], level: int) -> int:

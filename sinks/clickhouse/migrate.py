@@ -46,8 +46,8 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """How tables are made. `cluster` "" is a single server. Days that each table keeps its rows, 0 = for ever; those of
-    `transitions` and `attempts` count from the attempt's entry."""
+    """How tables are made. `cluster` "" is a single server. Days that each table keeps its rows from when they
+    were stored, 0 = for ever."""
 
     cluster: str = ""
     transitions_days: int = 0
@@ -71,10 +71,10 @@ class Layout(msgspec.Struct, frozen=True):
         return {
             "ON_CLUSTER": f"ON CLUSTER {quote_name(self.cluster)}" if self.cluster else "",
             "REPLICATED": "Replicated" if self.cluster else "",
-            "TTL_TRANSITIONS": _ttl("toDateTime(entry_time)", self.transitions_days),
-            "TTL_ATTEMPTS": _ttl("entry_day", self.attempts_days),
-            "TTL_EVENTS": _ttl("toDateTime(ts)", self.events_days),
-            "TTL_DEAD_LETTERS": _ttl("toDateTime(time)", self.dead_letters_days),
+            "TTL_TRANSITIONS": _ttl("stored_at", self.transitions_days),
+            "TTL_ATTEMPTS": _ttl("stored_at", self.attempts_days),
+            "TTL_EVENTS": _ttl("stored_at", self.events_days),
+            "TTL_DEAD_LETTERS": _ttl("stored_at", self.dead_letters_days),
         }
 
 

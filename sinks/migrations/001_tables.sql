@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS transitions ${ON_CLUSTER}
     currency LowCardinality(String),
     value_reporting Nullable(Decimal(38, 9)),
     order_id String,
-    consent Bool
+    consent Bool,
+    stored_at DateTime DEFAULT now() COMMENT 'retention counts from here: history that is replayed stays as long as fresh rows'
 )
 ENGINE = ${REPLICATED}ReplacingMergeTree(revision, is_deleted)
 PARTITION BY toYYYYMM(entry_time)
@@ -51,7 +52,8 @@ CREATE TABLE IF NOT EXISTS attempts ${ON_CLUSTER}
         revision UInt64, alive UInt8, unit_id String, session_start DateTime64(3, 'UTC'), attempt UInt32, recovered Bool,
         entry_time DateTime64(3, 'UTC'), dims Array(String))),
     ended SimpleAggregateFunction(max, Tuple(
-        revision UInt64, alive UInt8, outcome String, end_time DateTime64(3, 'UTC'), stage UInt8, duration Int64))
+        revision UInt64, alive UInt8, outcome String, end_time DateTime64(3, 'UTC'), stage UInt8, duration Int64)),
+    stored_at SimpleAggregateFunction(max, DateTime)
 )
 ENGINE = ${REPLICATED}AggregatingMergeTree
 PARTITION BY toYYYYMM(entry_day)
@@ -73,7 +75,8 @@ SELECT
         (revision, 1 - is_deleted, unit_id, session_start, attempt, recovered, entry_time, entry_dims),
         kind = 'enter' AND stage = 0
     ) AS entry,
-    maxIf((revision, 1 - is_deleted, outcome, event_time, stage, duration), kind = 'end') AS ended
+    maxIf((revision, 1 - is_deleted, outcome, event_time, stage, duration), kind = 'end') AS ended,
+    max(transitions.stored_at) AS stored_at
 FROM transitions
 WHERE kind IN ('enter', 'end')
 GROUP BY funnel, version, entry_day, attempt_id;
@@ -126,7 +129,8 @@ CREATE TABLE IF NOT EXISTS dead_letters ${ON_CLUSTER}
     detail String,
     time DateTime64(3, 'UTC') COMMENT 'of the source record',
     key String,
-    payload String COMMENT 'bytes as they came; masked or encrypted by default'
+    payload String COMMENT 'bytes as they came; masked or encrypted by default',
+    stored_at DateTime DEFAULT now()
 )
 ENGINE = ${REPLICATED}ReplacingMergeTree
 PARTITION BY toYYYYMM(time)
@@ -166,6 +170,7 @@ CREATE TABLE IF NOT EXISTS events ${ON_CLUSTER}
     owner String,
     properties String COMMENT 'JSON',
     bot Bool,
+    stored_at DateTime DEFAULT now(),
     rank UInt64 MATERIALIZED 18446744073709551615 - toUInt64(greatest(0, toUnixTimestamp64Milli(ts)))
 )
 ENGINE = ${REPLICATED}ReplacingMergeTree(rank)

@@ -21,6 +21,8 @@ from streams.engine.walk import Rows, expire, step
 
 #: Pending hits of one unit in one funnel. Beyond it the older half is settled before its time (a bot, a broken client).
 PENDING = 512
+#: In ms. Stored rows lie by the day of their attempt's entry.
+DAY = 86_400_000
 #: Pending hits from which settled ones are taken out while others still wait.
 FOLD = 32
 
@@ -79,10 +81,13 @@ def correct(funnel: CompiledFunnel, state: FunnelState, hits: list[Hit], horizon
     old = {(row.attempt_id, row.kind, row.item): row for row in before}
     for row in after:
         former = old.pop((row.attempt_id, row.kind, row.item), None)
-        if former != row:
-            out.rows.append(row)
-            if former is not None:
-                out.withdrawn.append(former)
+        if former == row:
+            continue
+        if former is not None:
+            out.withdrawn.append(former)
+            if former.entry_time // DAY != row.entry_time // DAY:  # it lies under another day of entry, not replaced there
+                out.rows.append(msgspec.structs.replace(former, is_deleted=1))
+        out.rows.append(row)
     out.withdrawn.extend(old.values())
     out.rows.extend(msgspec.structs.replace(row, is_deleted=1) for row in old.values())
     state.pending, state.tip = hits, tip

@@ -32,7 +32,7 @@ from streams.decoding import source_decoder
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import Chunk, ChunkSchema
 from streams.stream.letters import decode_letter
-from streams.topics import Layout
+from streams.topics import SINK, Layout
 
 log = logging.getLogger("funnelwatch.sink")
 
@@ -171,7 +171,7 @@ def event_taker(decode: Any) -> Fill:
 
 def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> StreamApp:
     """The sink's app. Raises ConfigError; connects to nothing yet."""
-    app = create_app("sink", settings.kafka, f"{settings.kafka.instance_id or socket.gethostname()}-sink")
+    app = create_app(SINK, settings.kafka, f"{settings.kafka.instance_id or socket.gethostname()}-sink")
     # It may wait long for ClickHouse; a rebalance need not wait for it: rows that are written twice count once.
     app.conf.stream_wait_empty = False
     app.conf.broker_max_poll_interval = 86_400.0

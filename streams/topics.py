@@ -6,16 +6,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka import OffsetAndMetadata, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic, OffsetSpec
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from schemas import topics as names
 from schemas.errors import ConfigError, SinkError
 from schemas.funnel import Funnel
-from schemas.settings import Kafka, Settings
+from schemas.settings import Kafka, Settings, Start
 from schemas.topics import Feed, feeds
 from streams.topic_sender import client_options
 
+#: Roles with a consumer group each.
+WORKER, SINK = "worker", "sink"
 _DAY = 86_400_000
 #: How long internal logs and outputs keep records: long enough to mend a sink over a long weekend.
 RETENTION = {"retention.ms": str(7 * _DAY)}
@@ -118,6 +121,39 @@ def prepare(settings: Settings, funnels: Sequence[Funnel]) -> Layout:
             )
         for spec in missing:
             create(client, spec, settings.kafka.replication_factor)
+        for source in settings.sources:
+            if source.start is Start.LATEST:
+                begin_at_the_end(client, group(settings.kafka, WORKER), source.topic, counts[source.topic])
+    return found
+
+
+def group(kafka: Kafka, role: str) -> str:
+    """The consumer group of a role."""
+    return f"{kafka.group_prefix}{role}"
+
+
+def begin_at_the_end(client: KafkaAdminClient, group_id: str, topic: str, partitions: int) -> None:
+    """Commits the end of the topic for a group that has read nothing of it. (The client's own reset to `latest` would hold for
+    state, too, and skip it.)"""
+    places = [TopicPartition(topic, number) for number in range(partitions)]
+    known = client.list_group_offsets({group_id: places}).get(group_id, {})
+    if any(place.offset >= 0 for place in known.values()):
+        return
+    ends = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+    client.alter_group_offsets(group_id, {place: OffsetAndMetadata(end.offset, "", -1) for place, end in ends.items()})
+
+
+def lags(client: KafkaAdminClient, group_id: str, topics: Sequence[str]) -> dict[TopicPartition, int | None]:
+    """Records that a group has not worked on yet, by partition; None where it has committed nothing."""
+    counts = partition_counts(client, topics)
+    places = [TopicPartition(topic, number) for topic in counts for number in range(counts[topic])]
+    ends = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+    known = client.list_group_offsets({group_id: places}).get(group_id, {})
+    found: dict[TopicPartition, int | None] = {}
+    for place in places:
+        committed = known.get(place)
+        behind = None if committed is None or committed.offset < 0 else ends[place].offset - committed.offset
+        found[place] = behind
     return found
 
 

@@ -35,7 +35,7 @@ from streams.stream.follow import Follower
 from streams.stream.source import InternalLog, Source
 from streams.stream.table import StateTable
 from streams.stream.unit_log import Outputs, UnitLog
-from streams.topics import Layout, prepare
+from streams.topics import WORKER, Layout, prepare
 
 #: Seconds between two looks at which sources are silent.
 IDLE_LOOK = 1.0
@@ -54,7 +54,7 @@ class Worker(msgspec.Struct, frozen=True):
 def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Worker:
     """The worker for these settings. Raises ConfigError; connects to nothing yet."""
     instance = settings.kafka.instance_id or socket.gethostname()
-    app = create_app("worker", settings.kafka, instance)
+    app = create_app(WORKER, settings.kafka, instance)
     writer = BatchWriter(settings.kafka)
     unit_logs = [unit_log(app, feed, settings, funnels, layout, writer) for feed in layout.feeds]
     internal = [

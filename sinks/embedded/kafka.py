@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import socket
 import subprocess
 import sys
@@ -13,15 +12,10 @@ from typing import Self
 
 from schemas.errors import SinkError
 from sinks.embedded import jars
+from sinks.embedded.kraft import CLUSTER_ID, free_ports, server_properties
 from sinks.embedded.process import ServerProcess
 
-CLUSTER_ID = "ZnVubmVsd2F0Y2gtZGVtbw"  # 16 bytes in URL-safe base64, as StorageTool wants it
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 START_ATTEMPTS = 3
-
-#: Below the range that the system takes for outgoing connections: a client that reconnects to a stopped broker's port
-#: could otherwise be given that very port, connect to itself, and keep the broker from coming back.
-PORTS = range(15_000, 30_000)
 
 
 class EmbeddedKafka:
@@ -58,7 +52,7 @@ class EmbeddedKafka:
         self.directory.mkdir(parents=True, exist_ok=True)
         keep_ports = self._ports is not None
         for attempt in range(1, START_ATTEMPTS + 1):
-            self._ports = self._ports or _free_ports()
+            self._ports = self._ports or free_ports()
             self._configure()
             self._process = ServerProcess(self._java("kafka.Kafka", str(self._properties)), self.log)
             problem = self._wait()
@@ -109,7 +103,7 @@ class EmbeddedKafka:
 
     def _configure(self) -> None:
         assert self._ports is not None
-        self._properties.write_text(_server_properties(self.directory / "data", *self._ports))
+        self._properties.write_text(server_properties(self.directory / "data", *self._ports))
         if (self.directory / "data" / "meta.properties").is_file():
             return
         tool = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties))
@@ -126,6 +120,8 @@ class EmbeddedKafka:
         options = [
             f"-Xmx{self._heap}",
             "-XX:+UseSerialGC",  # one small heap: the parallel collectors' threads only cost here
+            "-XX:-UsePerfData",  # with the next line: nothing is written outside `directory`
+            f"-Djava.io.tmpdir={self.directory}",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
@@ -142,55 +138,6 @@ class EmbeddedKafka:
                 return None
             time.sleep(0.05)
         return f"did not answer within {self._start_seconds:.0f} s"
-
-
-def _server_properties(data: Path, port: int, controller_port: int) -> str:
-    settings = {
-        "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "log.dirs": data,
-        # Replayed history is older than any retention: the broker would delete it at once.
-        "log.retention.ms": -1,
-        "message.max.bytes": MAX_MESSAGE_BYTES,  # topics set lower limits
-        "auto.create.topics.enable": "false",
-        "num.partitions": 1,
-        "offsets.topic.num.partitions": 3,
-        "offsets.topic.replication.factor": 1,
-        "transaction.state.log.num.partitions": 1,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
-        "share.coordinator.state.topic.num.partitions": 1,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.min.isr": 1,
-        "group.initial.rebalance.delay.ms": 0,
-        # After a crash the controller holds the old registration for this long before it takes the broker back (9 s).
-        "broker.session.timeout.ms": 4_000,
-        "broker.heartbeat.interval.ms": 500,
-        "num.network.threads": 2,
-        "num.io.threads": 2,
-        "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,  # of the heap; the default takes 128 MB of it
-    }
-    return "".join(f"{key}={value}\n" for key, value in settings.items())
-
-
-def _free_ports() -> tuple[int, int]:
-    """Two ports of PORTS that nobody holds now."""
-    found: list[int] = []
-    for port in random.SystemRandom().sample(PORTS, 200):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == 2:
-            return found[0], found[1]
-    raise SinkError(f"no free port on 127.0.0.1 between {PORTS.start} and {PORTS.stop}")
 
 
 def _answers(servers: str) -> bool:

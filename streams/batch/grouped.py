@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import TracebackType
-from typing import IO
+from typing import IO, Self
 
 import msgspec
 
@@ -76,7 +76,7 @@ class GroupedEvents:
         self._parts = [_Part() for _ in range(_PARTS)]
         self._file: IO[bytes] | None = None
 
-    def __enter__(self) -> GroupedEvents:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -133,7 +133,7 @@ class GroupedEvents:
         with GroupedEvents(self._limit, self._directory, self._level + 1) as finer:
             for key, events in self._read(part):
                 finer.unit(key).add(events)
-                finer._weight += events.count() - 1  # noqa: SLF001 - its own class
+                finer._weight += events.count() - 1
             yield from finer.groups()
 
     def _read(self, part: _Part) -> Iterator[Group]:

@@ -46,7 +46,9 @@ def open_inputs(
         done = file_progress(readable)
         if readable.is_dir():
             raise ConfigError(str(path), "is a folder", "name the files in it")
-        inputs.append(_input(readable, "stdin" if path == STDIN else str(path), format_name, rules, settings, now, done))
+        inputs.append(
+            _input(readable, "stdin" if path == STDIN else str(path), format_name, rules, settings, now, done)
+        )
         progress.append(done)
     return inputs, progress
 

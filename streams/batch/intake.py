@@ -100,9 +100,7 @@ class Lane:
         self.events.unit(key).bots.append(event.event_id)
 
 
-def lanes(
-    funnels: Sequence[Funnel], convert: Convert, limit: int = LIMIT, directory: Path | None = None
-) -> list[Lane]:
+def lanes(funnels: Sequence[Funnel], convert: Convert, limit: int = LIMIT, directory: Path | None = None) -> list[Lane]:
     """A lane for each funnel; they share the memory."""
     return [Lane(funnel, convert, limit // len(funnels), directory) for funnel in funnels]
 

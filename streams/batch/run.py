@@ -10,6 +10,7 @@ import msgspec
 
 from schemas.funnel import Funnel
 from schemas.report import Report
+from schemas.settings import Rates
 from schemas.tally import dimension_indexes
 from streams.batch.evaluate import Evaluation, evaluate
 from streams.batch.grouped import LIMIT
@@ -22,7 +23,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     funnels: Sequence[Funnel]
     by: Sequence[str] = ()
-    convert: Convert = lambda value, currency, ts: None
+    convert: Convert = Rates().convert
     limit: int = LIMIT
     directory: Path | None = None
 

@@ -20,11 +20,11 @@ from schemas.funnel import Funnel
 from schemas.settings import Settings
 from streams import logs
 from streams.commands.configuration import read_settings, settings_options, user_errors
-from streams.topics import Layout, prepare
+from streams.topics import SINK, WORKER, Layout, prepare
 
 log = logging.getLogger("funnelwatch.run")
 
-ROLES = ("worker", "sink")
+ROLES = (WORKER, SINK)
 WRONG = 2  # exit code: the user's settings are wrong, trying again is no use
 #: Seconds before a process that failed is started again: doubled each time, forgotten once it has run for a while.
 FIRST_PAUSE, LAST_PAUSE, STEADY = 1.0, 60.0, 60.0
@@ -70,7 +70,7 @@ def wait_for(prepare_topics: Callable[[], Layout]) -> Layout:
 
 def start(role: str, settings: Settings, funnels: tuple[Funnel, ...], layout: Layout) -> None:
     """Runs one role until it is told to stop."""
-    if role == "worker":
+    if role == WORKER:
         from streams.worker import build
 
         app = build(settings, funnels, layout).app

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from operator import attrgetter
 from typing import Any
+from zlib import crc32
 
 from schemas.decode.money import money
 from schemas.errors import InvalidEvent
@@ -41,6 +43,13 @@ def field_reader(field: str) -> Callable[[Event], Any]:
     return read
 
 
+def in_units(value: Any) -> Any:
+    """An amount of a condition as events carry it; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return int(Decimal(str(value)) * MONEY_SCALE)
+
+
 def predicate(condition: Condition) -> Predicate:
     """The condition as a function of an event. A missing field fulfils only `ne`, `not_in` and `exists = false`."""
     read, values, first = field_reader(condition.field), condition.values, condition.values[0]
@@ -49,7 +58,7 @@ def predicate(condition: Condition) -> Predicate:
         return any(
             fnmatchcase(value, wanted)
             if isinstance(wanted, str) and isinstance(value, str)
-            else (type(value) is not bool and value == wanted) or value is wanted
+            else value == wanted and isinstance(value, bool) is isinstance(wanted, bool)
             for wanted in values
         )
 
@@ -64,9 +73,9 @@ def predicate(condition: Condition) -> Predicate:
 
         return check
 
-    if condition.field in ("revenue", "cost") and condition.operator in ("lt", "le", "gt", "ge", "eq", "ne"):
-        first = int(Decimal(str(first)) * MONEY_SCALE)
-        values = (first,)
+    if condition.field in ("revenue", "cost"):
+        values = tuple([in_units(value) for value in values])
+        first = values[0]
     operators: dict[str, Predicate] = {
         "in": lambda event: any_of(read(event)),
         "eq": lambda event: any_of(read(event)),
@@ -81,16 +90,28 @@ def predicate(condition: Condition) -> Predicate:
     return operators[condition.operator]
 
 
+def dimension_text(value: Any) -> str:
+    """A dimension's value as a text of at most VALUE_LENGTH characters, `(none)` where there is none."""
+    if value is None or value == "":
+        return NONE
+    return value[:VALUE_LENGTH] if isinstance(value, str) else str(value)[:VALUE_LENGTH]
+
+
 def dimension_reader(dimensions: Sequence[str]) -> Callable[[Event], tuple[str, ...]]:
-    """Reads the values of the declared dimensions: texts of at most VALUE_LENGTH, `(none)` where there is none."""
-    readers = [field_reader(name) for name in dimensions]
+    """Reads the values of the declared dimensions, as `dimension_text` gives them."""
+    if len(dimensions) < 2 or any("." in name for name in dimensions):
+        readers = [field_reader(name) for name in dimensions]
+        return lambda event: tuple([dimension_text(read(event)) for read in readers])
+    fields = attrgetter(*dimensions)
 
-    def text(value: Any) -> str:
-        if value is None or value == "":
-            return NONE
-        return value[:VALUE_LENGTH] if isinstance(value, str) else str(value)[:VALUE_LENGTH]
+    def read(event: Event) -> tuple[str, ...]:
+        values: tuple[str, ...] = fields(event)
+        for value in values:
+            if not value or len(value) > VALUE_LENGTH:
+                return tuple(map(dimension_text, values))
+        return values
 
-    return lambda event: tuple([text(read(event)) for read in readers])
+    return read
 
 
 def unit_key(unit: Unit, event: Event) -> str | None:
@@ -133,7 +154,10 @@ class Matcher:
         """The stages that the event fits."""
         mask = self.always
         for bit, conditions in self.conditional:
-            if all(holds(event) for holds in conditions):
+            for holds in conditions:
+                if not holds(event):
+                    break
+            else:
                 mask |= bit
         return mask
 
@@ -174,7 +198,9 @@ class CompiledFunnel:
         stages = definition.stages
         self.definition, self.convert = definition, convert
         self.name, self.version, self.levels = definition.name, definition.version, definition.levels
-        self.tag = int(definition.version[:8], 16)
+        self.tag = crc32(
+            f"{definition.name}\0{definition.version}".encode()
+        )  # the version alone says nothing of the name
         self.window, self.lateness, self.gap = definition.window, definition.lateness, definition.session_gap
         self.strict = definition.mode is Mode.STRICT
         self.unordered = definition.mode is Mode.UNORDERED

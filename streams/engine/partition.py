@@ -14,13 +14,13 @@ import msgspec
 
 from schemas.event import HEARTBEAT, Event
 from schemas.funnel import Unit
-from schemas.progress import Progress
+from schemas.progress import EVENT_COUNTS, Progress
 from schemas.reasons import Outcome
 from schemas.rows import Kind, Row
 from streams.engine.clock import Clock
 from streams.engine.match import CompiledFunnel, Index, Matcher, unit_key
 from streams.engine.state import FORMAT, Hit, UnitState, pack, unpack
-from streams.engine.unit import Changes, apply, due, new_state, settle
+from streams.engine.unit import DAY, Changes, apply, due, new_state, settle
 
 #: Key of the partition's own state among those of its units (which begin with "=" or "~").
 META = "!"
@@ -33,7 +33,8 @@ Matchers = Sequence[Matcher | None]
 
 
 class Tally(msgspec.Struct, array_like=True, gc=False):
-    """What became of the records so far, by funnel version. `ignored`, `duplicate`: those no funnel looked at."""
+    """What became of the records so far. `ignored`, `duplicate`: those that no funnel looked at. `funnels`: by tag, what
+    each adds to these; they begin below zero, at what was counted before the version was there."""
 
     read: int = 0
     invalid: int = 0
@@ -41,6 +42,15 @@ class Tally(msgspec.Struct, array_like=True, gc=False):
     ignored: int = 0
     duplicate: int = 0
     funnels: dict[int, dict[str, int]] = {}
+
+    def begin(self, tag: int) -> dict[str, int]:
+        """The counts of a funnel version, which may be new."""
+        counts = self.funnels.get(tag)
+        if counts is None:
+            counts = self.funnels[tag] = dict.fromkeys(EVENT_COUNTS, 0)
+            for name in ("read", Outcome.INVALID, Outcome.BOT, Outcome.IGNORED, Outcome.DUPLICATE):
+                counts[name] = -getattr(self, name)
+        return counts
 
 
 class Meta(msgspec.Struct, array_like=True, gc=False):
@@ -53,7 +63,7 @@ class Meta(msgspec.Struct, array_like=True, gc=False):
 
 
 class Wake(msgspec.Struct, array_like=True):
-    """The head of a packed UnitState: enough to rebuild the deadlines."""
+    """The head of a packed UnitState: enough to rebuild the deadlines, and to know who is over."""
 
     format: int
     offset: int
@@ -87,13 +97,13 @@ class Partition:
         meta = store.get(META)
         self.meta = unpack_meta(meta) if meta is not None else Meta()
         self.clock, self.tally = self.meta.clock, self.meta.tally
-        self.outcomes = [self.tally.funnels.setdefault(funnel.tag, dict.fromkeys(Outcome, 0)) for funnel in funnels]
+        self.outcomes = [self.tally.begin(funnel.tag) for funnel in funnels]
         self.live: dict[str, UnitState] = {}
         self.recent: tuple[set[str], set[str]] = (set(), set())
         self.out = Changes()
-        wakes = [(unpack_wake(value).wake, key) for key, value in store.items() if key != META]
-        self.heap = [entry for entry in wakes if entry[0] < FINISHED]
-        self.finished = [key for wake, key in wakes if wake == FINISHED]
+        heads = [(unpack_wake(value), key) for key, value in store.items() if key != META]
+        self.heap = [(head.wake, key) for head, key in heads if head.wake < FINISHED]
+        self.finished = [key for head, key in heads if head.wake == FINISHED and head.offset <= self.meta.offset]
         heapify(self.heap)
         self.open = self._count_open(store)
 
@@ -309,23 +319,24 @@ class Partition:
     def finish(self) -> Result:
         """The changes since the last call, to be made durable in this order: rows, then state.
 
-        A unit that is over is written empty first and removed with the next chunk: if the removal became durable while
-        the partition's offset did not, its records would be read again without what they had followed on.
+        A unit that is over is written empty first and removed with a later chunk, once the partition's durable offset vouches
+        for its records: else they could be read again without what they had followed on.
         """
         state: dict[str, bytes | None] = dict.fromkeys((key for key in self.finished if key not in self.live), None)
         self.finished = []
         for key, unit in self.live.items():
             if unit.funnels:
                 self.fold(key, unit)
-            elif key in self.store:
-                self.finished.append(key)
-            else:
+            elif key not in self.store:
                 continue
+            elif unit.offset <= self.meta.offset:
+                self.finished.append(key)
             state[key] = pack(unit)
         state[META] = pack(self.meta)
         self.open.update(opened(self.out.rows))
         self.open.subtract(opened(self.out.withdrawn))
-        result = Result(self.out.rows, self.out.withdrawn, state, [self.progress(funnel) for funnel in self.funnels])
+        rows = last_of_each(self.out.rows) if self.out.withdrawn else self.out.rows
+        result = Result(rows, self.out.withdrawn, state, [self.progress(funnel) for funnel in self.funnels])
         self.live, self.out = {}, Changes()
         return result
 
@@ -341,10 +352,11 @@ class Partition:
         tally, counts = self.tally, self.tally.funnels[funnel.tag]
         return Progress(
             funnel=funnel.name, version=funnel.version, log=self.log, partition=self.number, revision=self.meta.offset,
-            watermark=self.clock.watermark, horizon=self.clock.horizon(funnel.lateness), read=tally.read,
-            matched=counts[Outcome.MATCHED], ignored=counts[Outcome.IGNORED] + tally.ignored,
-            duplicate=counts[Outcome.DUPLICATE] + tally.duplicate, late=counts[Outcome.LATE], invalid=tally.invalid,
-            bot=tally.bot,
+            watermark=self.clock.watermark, horizon=self.clock.horizon(funnel.lateness),
+            read=counts["read"] + tally.read, matched=counts[Outcome.MATCHED],
+            ignored=counts[Outcome.IGNORED] + tally.ignored, duplicate=counts[Outcome.DUPLICATE] + tally.duplicate,
+            late=counts[Outcome.LATE], invalid=counts[Outcome.INVALID] + tally.invalid,
+            bot=counts[Outcome.BOT] + tally.bot,
         )  # fmt: skip
 
     def _count_open(self, store: Mapping[str, bytes]) -> Counter[str]:
@@ -357,6 +369,13 @@ class Partition:
                     if tag in self.known_tags and tip.attempt is not None:
                         found[self.known_tags[tag].name] += 1
         return found
+
+
+def last_of_each(rows: Iterable[Row]) -> list[Row]:
+    """One row for each key and revision: a record can take an end back and, by the time it brings, write another."""
+    return list(
+        {(row.attempt_id, row.kind, row.item, row.entry_time // DAY, row.revision): row for row in rows}.values()
+    )
 
 
 def opened(rows: Iterable[Row]) -> Counter[str]:

@@ -7,7 +7,7 @@ from the base, with and without it, and the difference of the rows is written.
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 import msgspec
@@ -48,13 +48,16 @@ def move(funnel: CompiledFunnel, walk: Walk, hit: Hit, gap: int, unit_id: str, o
 
 
 def apply(funnel: CompiledFunnel, state: FunnelState, hit: Hit, horizon: int, gap: int, out: Changes) -> Outcome:
-    """Takes a hit that is not older than the horizon (ms). Says whether it counted, or was a duplicate, or late."""
+    """Takes a hit that is not older than the horizon (ms). Says whether it counted, or was a duplicate, or late.
+
+    Hits before the horizon are settled, folded or not: when that is done depends on chunks, what comes of it must not.
+    """
     pending = state.pending
     if state.floor is not None and hit.ts <= state.floor:
         return Outcome.LATE
     event_id = hit.event_id
     for known in pending:
-        if known.event_id == event_id:
+        if known.event_id == event_id and known.ts >= horizon:
             if hit.before(known):
                 others = [other for other in pending if other is not known]
                 correct(funnel, state, sorted([hit, *others], key=Hit.order), horizon, gap, out)
@@ -68,6 +71,8 @@ def apply(funnel: CompiledFunnel, state: FunnelState, hit: Hit, horizon: int, ga
             state.tip = state.base.copy()
         move(funnel, state.tip, hit, gap, out.unit_id, out)
         pending.append(hit)
+    if len(state.pending) > PENDING:
+        fold_until(funnel, state, count_before(state.pending, horizon), gap, out.unit_id)
     if len(state.pending) > PENDING:
         fold_until(funnel, state, PENDING // 2, gap, out.unit_id)
         state.floor = state.pending[0].ts - 1
@@ -85,7 +90,9 @@ def correct(funnel: CompiledFunnel, state: FunnelState, hits: list[Hit], horizon
             continue
         if former is not None:
             out.withdrawn.append(former)
-            if former.entry_time // DAY != row.entry_time // DAY:  # it lies under another day of entry, not replaced there
+            if (
+                former.entry_time // DAY != row.entry_time // DAY
+            ):  # it lies under another day of entry, not replaced there
                 out.rows.append(msgspec.structs.replace(former, is_deleted=1))
         out.rows.append(row)
     out.withdrawn.extend(old.values())
@@ -112,10 +119,14 @@ def settle(funnel: CompiledFunnel, state: FunnelState, horizon: int, gap: int, o
     if pending and pending[-1].ts < horizon:
         state.base, state.tip, state.pending = tip, None, []
     elif len(pending) > FOLD and pending[FOLD // 2].ts < horizon:
-        settled = next(index for index, hit in enumerate(pending) if hit.ts >= horizon)
-        fold_until(funnel, state, settled, gap, out.unit_id)
+        fold_until(funnel, state, count_before(pending, horizon), gap, out.unit_id)
     state.due = due(funnel, state, gap)
     return tip.attempt is not None or state.due >= horizon
+
+
+def count_before(hits: Sequence[Hit], horizon: int) -> int:
+    """How many of the hits, which are in order, are older than the horizon (ms)."""
+    return bisect_left(hits, horizon, key=lambda hit: hit.ts)
 
 
 def fold_until(funnel: CompiledFunnel, state: FunnelState, count: int, gap: int, unit_id: str) -> None:

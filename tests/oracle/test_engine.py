@@ -15,8 +15,9 @@ from tests.oracle.compare import compare_ordered, compare_strict
 from tests.oracle.generate import CELLS, STRICT_CELLS, cases
 from tests.oracle.judge import Evaluate
 from tests.oracle.properties import check_arrival, check_duplicates, check_reference, check_rows, seeded_cases
+from tests.unit.engine import streaming
 
-EVALUATIONS = [pytest.param(walk_unit, id="batch")]
+EVALUATIONS = [pytest.param(walk_unit, id="batch"), pytest.param(streaming.evaluate, id="streaming")]
 
 judged = pytest.mark.parametrize("evaluate", EVALUATIONS)
 

@@ -75,16 +75,6 @@ def test_chunk_cuts_change_neither_rows_nor_revisions_nor_state() -> None:
             assert +other.partition.open == +whole.partition.open, case
 
 
-def test_a_copy_stamped_later_than_the_lateness_is_judged_alike_however_the_log_is_cut() -> None:
-    # Watermark 16, lateness 3: the first e1 is settled in fact, whether or not a chunk has ended meanwhile.
-    definition = funnel(stage("A"), stage("B"), stage("C"), lateness=3)
-    log = events("a@0 b@10/e1 z@16 c@17 b@18/e1 z@19")
-    log[-1].event = log[2].event = "a"
-    whole, single = run(definition, log), run(definition, *([one] for one in log))
-    assert whole.rows == single.rows
-    assert whole.counts() == single.counts()
-
-
 def test_the_interleaving_of_units_changes_nothing() -> None:
     for case in scenarios("interleaving", 500):
         rows: list[Row] = []

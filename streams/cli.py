@@ -1,0 +1,98 @@
+"""The command `funnelwatch`. Each subcommand is imported when it is called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import NoReturn
+
+import click
+import msgspec
+
+from schemas.errors import FunnelwatchError
+
+WRONG = 2  # exit code: the user's files, settings or servers
+INTERRUPTED = 130  # as shells report Ctrl-C
+CLOSED = 1  # nobody reads our output any more
+
+
+class Lazy(msgspec.Struct, frozen=True):
+    """A subcommand: where it is, as "module:attribute", and its line in the list of commands."""
+
+    path: str
+    summary: str
+
+
+#: All subcommands, in the order in which a user meets them.
+COMMANDS: dict[str, Lazy] = {
+    "batch": Lazy("streams.commands.batch:batch", "Evaluate funnels over files, without Kafka."),
+    "check": Lazy("streams.commands.check:check", "Say what is wrong with settings and definitions, or what will run."),
+    "topics": Lazy("streams.commands.topics:topics", "Make the topics that funnelwatch needs, or print how to make them."),
+    "run": Lazy("streams.commands.run:run", "Follow the funnels: the worker, and the sink that writes into ClickHouse."),
+    "lag": Lazy("streams.commands.lag:lag", "Show how far worker and sink are behind."),
+    "replay": Lazy("streams.commands.replay:replay_command", "Send the events of files to a source's topic."),
+    "report": Lazy("streams.commands.report:report", "Show a funnel as ClickHouse has it."),
+    "migrate": Lazy("streams.commands.migrate:migrate", "Make ClickHouse's tables, or bring them up to date."),
+    "demo": Lazy("streams.commands.demo:demo", "A shop with live traffic, Kafka and ClickHouse on this machine."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are those of COMMANDS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        lazy = COMMANDS.get(cmd_name)
+        if lazy is None:
+            return None
+        module, _, attribute = lazy.path.partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.summary) for name, lazy in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("funnelwatch"), prog_name="funnelwatch")
+def cli() -> None:
+    """Watches conversion funnels: Kafka clickstream in, live drop-offs and alerts out."""
+
+
+def main() -> NoReturn:
+    """The program's entry point: runs the command line and ends with its exit code."""
+    sys.exit(exit_code(sys.argv[1:]))
+
+
+def exit_code(arguments: list[str]) -> int:
+    """Runs the command line `arguments`. What a user can cause is one line on standard error, never a traceback."""
+    try:
+        result = cli.main(arguments, prog_name="funnelwatch", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except FunnelwatchError as error:
+        click.echo(f"Error: {error}", err=True)
+        return WRONG
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        _forget_output()
+        return CLOSED
+    return result if isinstance(result, int) else 0
+
+
+def _forget_output() -> None:
+    """Gives standard output a place to go, so that Python's own flush at the end says nothing either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

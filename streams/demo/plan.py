@@ -1,0 +1,67 @@
+"""When what happens in the demo, in event time. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from streams.traffic import Fault, TrafficConfig
+
+_MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
+
+#: How far back event time starts: at 60 times the pace of the clock, it takes about 20 minutes to reach now.
+HISTORY = _DAY
+SPEED = 60.0
+#: What is sent at once at the start, so that there is something to see: this span, or as long as these visitors take.
+LONGEST_BURST, BURST_VISITORS = 3 * _HOUR, 12_000
+#: The shop's local time at the start, wherever and whenever the demo runs: the late morning of a busy day.
+OPENING = 10 * _HOUR
+
+FAULT_STAGE = "purchase"
+FAULT_SHARE = 0.8
+FAULT_WHERE = (("device", "mobile"), ("channel", "Paid Search"))
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user asked for. `fault_after`: seconds of live traffic before the fault; None: no fault."""
+
+    seed: int
+    visitors_per_day: float
+    fault_after: float | None
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """Event times, ms UTC. Traffic up to `live_ms` is sent at once, the rest at `SPEED`. `fault`: None in a calm demo."""
+
+    start_ms: int
+    live_ms: int
+    fault: Fault | None
+    traffic: TrafficConfig
+
+
+def timeline(wish: Wish, now_ms: int, reached_ms: int | None = None) -> Timeline:
+    """The demo's course. `reached_ms`: event time that an earlier run reached: this one goes on from there.
+
+    Raises ConfigError for a wish that no traffic can fulfil.
+    """
+    start = now_ms - HISTORY
+    burst = min(LONGEST_BURST, int(BURST_VISITORS / max(wish.visitors_per_day, 1.0) * _DAY))
+    seed = wish.seed
+    if reached_ms is not None:
+        start, burst = min(max(start, reached_ms), now_ms), 0
+        seed += start % 1_000_003  # other visitors than those of the earlier run
+    live = start + burst
+    fault = None
+    if wish.fault_after is not None:
+        begin = live + int(wish.fault_after * 1000 * SPEED)
+        begin = min(begin, now_ms + int(wish.fault_after * 1000))  # event time never passes the clock
+        fault = Fault(start_ms=begin, end_ms=2**62, stage=FAULT_STAGE, share_lost=FAULT_SHARE, where=FAULT_WHERE)
+    traffic = TrafficConfig(
+        seed=seed,
+        start_ms=start,
+        visitors_per_day=wish.visitors_per_day,
+        keyed_by="session",
+        utc_offset_ms=OPENING - start % _DAY,
+        faults=() if fault is None else (fault,),
+    )
+    traffic.check()
+    return Timeline(start, live, fault, traffic)

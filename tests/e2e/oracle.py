@@ -1,0 +1,147 @@
+"""What must come out: the same records through the engine as a known, complete input, and through `funnelwatch batch`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from schemas.decode import RawRecord
+from schemas.errors import InvalidEvent
+from schemas.event import HEARTBEAT, MONEY_SCALE, Event
+from schemas.funnel import Funnel
+from schemas.report import Report
+from schemas.rows import Row
+from sinks.clickhouse.client import Client
+from streams.batch.intake import BatchInput
+from streams.batch.run import Batch, run
+from streams.engine.batch import walk_hits
+from streams.engine.match import CompiledFunnel, Index, unit_key
+from streams.engine.state import Hit
+
+Decode = Callable[[bytes], Event]
+RowKey = tuple[str, str, str, str, str]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """`rows` by key, revision 0. `reports` by funnel, broken down by all of its dimensions. `refused`: bytes of records that
+    no decoder takes, with the reason. `horizon`: newest event's time, ms."""
+
+    rows: dict[RowKey, Row]
+    reports: dict[str, Report]
+    refused: list[tuple[bytes, str]]
+    horizon: int
+
+
+def expected(funnels: Sequence[Funnel], records: Sequence[bytes], decode: Decode) -> Expected:
+    """The answers for these records, in any order."""
+    decode = remembered(decode)
+    events: list[Event] = []
+    refused: list[tuple[bytes, str]] = []
+    for data in records:
+        try:
+            events.append(decode(data))
+        except InvalidEvent as error:
+            refused.append((data, error.reason.value))
+    horizon = max(event.ts for event in events if not event.bot)
+    rows = {row_key(row): row for funnel in funnels for row in rows_of(funnel, events, horizon)}
+    reports = {funnel.name: batch_report(funnel, records, decode) for funnel in funnels}
+    return Expected(rows, reports, refused, horizon)
+
+
+def remembered(decode: Decode) -> Decode:
+    """The same decoder, working on each record once."""
+    known: dict[bytes, Event | InvalidEvent] = {}
+
+    def look_up(data: bytes) -> Event:
+        found = known.get(data)
+        if found is None:
+            try:
+                found = decode(data)
+            except InvalidEvent as error:
+                found = error
+            known[data] = found
+        if isinstance(found, InvalidEvent):
+            raise found.with_traceback(None)
+        return found
+
+    return look_up
+
+
+def batch_report(funnel: Funnel, records: Sequence[bytes], decode: Decode) -> Report:
+    """What `funnelwatch batch` says."""
+    raw = (RawRecord(data, line) for line, data in enumerate(records, 1))
+    return run(Batch([funnel], funnel.dimensions), [BatchInput("records", raw, decode)])[0].report
+
+
+def rows_of(definition: Funnel, events: Iterable[Event], horizon: int) -> list[Row]:
+    """The final rows of all units: as `streams.engine.batch.walk_unit`, for many units at once."""
+    funnel = CompiledFunnel(definition)
+    index, units = Index([funnel]), dict[str, dict[str, Hit]]()
+    for event in events:
+        key = unit_key(definition.unit, event)
+        if event.bot or key is None or event.event == HEARTBEAT:
+            continue
+        found = index.find(event.event)
+        matcher = found[0] if found else None
+        mask = None if matcher is None else matcher.look(event)
+        if matcher is not None and mask is not None:
+            hit = matcher.hit(event, mask)
+        elif funnel.strict or key[0] == "~":
+            hit = Hit(event.ts, event.event_id)
+        else:
+            continue
+        known = units.setdefault(key, {})
+        if hit.event_id not in known or hit.before(known[hit.event_id]):
+            known[hit.event_id] = hit
+    return [
+        row for key, hits in units.items() for row in walk_hits(funnel, key, sorted(hits.values(), key=Hit.order), horizon)
+    ]
+
+
+def row_key(row: Row) -> RowKey:
+    """What ClickHouse replaces rows by."""
+    return row.funnel, row.version, row.attempt_id, row.kind, row.item
+
+
+_COLUMNS = tuple(field for field in Row.__struct_fields__ if field != "is_deleted")
+_TIMES, _MONEY = ("session_start", "entry_time", "event_time"), ("value", "value_reporting")
+
+
+def stored_rows(client: Client) -> dict[RowKey, Row]:
+    """All rows that hold, as ClickHouse has them, with revision 0."""
+    found: dict[RowKey, Row] = {}
+    for values in client.query(f"SELECT {', '.join(_COLUMNS)} FROM transitions_v").result_rows:
+        row = as_row(dict(zip(_COLUMNS, values, strict=True)))
+        assert row_key(row) not in found, f"FINAL gives the key of {row} twice"
+        found[row_key(row)] = row
+    return found
+
+
+def as_row(columns: Mapping[str, Any]) -> Row:
+    """A row of the table as the engine writes it."""
+    values = dict(columns) | {"is_deleted": 0, "revision": 0}
+    for name in _TIMES:
+        moment = columns[name]
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        values[name] = (aware - _EPOCH) // timedelta(milliseconds=1)
+    for name in _MONEY:
+        values[name] = None if columns[name] is None else int(columns[name] * MONEY_SCALE)
+    values |= {name: tuple(columns[name]) for name in ("entry_dims", "dims")}
+    return Row(**values)
+
+
+def difference(stored: Mapping[RowKey, Row], wanted: Mapping[RowKey, Row]) -> str:
+    """"" if equal, else how many rows differ and the first of each kind."""
+    missing = [wanted[key] for key in wanted.keys() - stored.keys()]
+    extra = [stored[key] for key in stored.keys() - wanted.keys()]
+    other = [(stored[key], wanted[key]) for key in wanted.keys() & stored.keys() if stored[key] != wanted[key]]
+    if not missing and not extra and not other:
+        return ""
+    return (
+        f"{len(missing)} of {len(wanted)} rows missing, {len(extra)} that should not be, {len(other)} different;"
+        f"\nmissing: {missing[:2]}\nextra: {extra[:2]}\ndifferent (stored, wanted): {other[:2]}"
+    )

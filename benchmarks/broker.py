@@ -17,10 +17,15 @@ from sinks.kafka import BatchWriter
 
 def preload(servers: str, topic: str, workload: Workload) -> None:
     """Makes the topic and writes the whole workload into it, each session on one partition."""
+    create(servers, topic)
+    asyncio.run(_write(Kafka(servers=(servers,)), topic, workload))
+
+
+def create(servers: str, topic: str) -> None:
+    """Makes a topic."""
     admin = KafkaAdminClient(bootstrap_servers=servers)
     admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     admin.close()
-    asyncio.run(_write(Kafka(servers=(servers,)), topic, workload))
 
 
 async def _write(kafka: Kafka, topic: str, workload: Workload) -> None:

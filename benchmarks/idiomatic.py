@@ -27,6 +27,7 @@ decode = msgspec.json.Decoder(Sent).decode
 def run(kafka: EmbeddedKafka, directory: Path, source: str, workload: Workload, name: str) -> Run:
     """Follows the preloaded topic `source`. Raises AssertionError if the stages counted are not the workload's."""
     servers, transitions = kafka.bootstrap_servers, f"{name}.transitions"
+    broker.create(servers, transitions)
     command = [sys.executable, "-m", "benchmarks.idiomatic_app", servers, source, name]
     with Child(command, directory / f"{name}.log") as app:
         began = wait(app, lambda: app.said("ready"), 0.02)

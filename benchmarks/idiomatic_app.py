@@ -76,4 +76,4 @@ def create_app(servers: str, source: str, name: str) -> faust.App:
 
 
 if __name__ == "__main__":
-    faust.Worker(create_app(*sys.argv[1:4]), loglevel="error", quiet=True).execute_from_commandline()
+    faust.Worker(create_app(*sys.argv[1:4]), loglevel="error", quiet=True, redirect_stdouts=False).execute_from_commandline()

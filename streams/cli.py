@@ -29,8 +29,12 @@ class Lazy(msgspec.Struct, frozen=True):
 COMMANDS: dict[str, Lazy] = {
     "batch": Lazy("streams.commands.batch:batch", "Evaluate funnels over files, without Kafka."),
     "check": Lazy("streams.commands.check:check", "Say what is wrong with settings and definitions, or what will run."),
-    "topics": Lazy("streams.commands.topics:topics", "Make the topics that funnelwatch needs, or print how to make them."),
-    "run": Lazy("streams.commands.run:run", "Follow the funnels: the worker, and the sink that writes into ClickHouse."),
+    "topics": Lazy(
+        "streams.commands.topics:topics", "Make the topics that funnelwatch needs, or print how to make them."
+    ),
+    "run": Lazy(
+        "streams.commands.run:run", "Follow the funnels: the worker, and the sink that writes into ClickHouse."
+    ),
     "lag": Lazy("streams.commands.lag:lag", "Show how far worker and sink are behind."),
     "replay": Lazy("streams.commands.replay:replay_command", "Send the events of files to a source's topic."),
     "report": Lazy("streams.commands.report:report", "Show a funnel as ClickHouse has it."),

@@ -23,6 +23,8 @@ EASING = 0.45
 FALLEN = 0.75
 LATEST_ROWS = 6
 _BAR_CELLS = 26
+#: On a screen of fewer columns than _WIDE the bars are shorter, and the day is left out.
+_WIDE, _NARROW_BAR_CELLS = 96, 12
 _OTHER_LINES = 6  # lines of a screen that no funnel and no row takes
 
 
@@ -66,7 +68,7 @@ def show_live(
     view = LiveView()
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            live.update(view.frame(figures(), console.height), refresh=True)
+            live.update(view.frame(figures(), console.height, console.width), refresh=True)
             if stop.wait(1 / FRAMES_PER_SECOND):
                 return
 
@@ -77,32 +79,34 @@ class LiveView:
     def __init__(self) -> None:
         self._shown: dict[tuple[str, int], float] = {}
 
-    def frame(self, figures: LiveFigures, height: int = 50) -> RenderableType:
-        """The next frame, for a screen of `height` lines: funnels that don't fit are one line each."""
+    def frame(self, figures: LiveFigures, height: int = 50, width: int = _WIDE) -> RenderableType:
+        """The next frame, for a screen of `height` lines and `width` columns: funnels that don't fit are one line each."""
+        cells = _BAR_CELLS if width >= _WIDE else _NARROW_BAR_CELLS
         rows = figures.latest[-LATEST_ROWS:]
         left = height - _OTHER_LINES - len(figures.notes) - len(rows)
         parts: list[RenderableType] = []
         for report in figures.reports:
             left -= len(report.stages) + 3
             whole = left >= 0 or not parts
-            parts.append(self._funnel(report, figures.recent.get(report.funnel, ())) if whole else Text(brief(report)))
-        parts.append(Text.assemble((state(figures), "bold")))
+            recent = figures.recent.get(report.funnel, ())
+            parts.append(self._funnel(report, recent, cells) if whole else Text(brief(report)))
+        parts.append(Text(state(figures, day=width >= _WIDE), style="bold"))
         parts.extend(safe(note, 200) for note in figures.notes)
         if rows:
             parts.extend((Text(""), _latest(rows)))
         return Group(*parts)
 
-    def _funnel(self, report: Report, recent: tuple[float | None, ...]) -> RenderableType:
+    def _funnel(self, report: Report, recent: tuple[float | None, ...], cells: int) -> RenderableType:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("stage", no_wrap=True, overflow="ellipsis", min_width=18, max_width=24)
-        table.add_column("", no_wrap=True, min_width=_BAR_CELLS)
+        table.add_column("", no_wrap=True, min_width=cells)
         for name in ("attempts", "of start", "open", "dropped", "last min."):
             table.add_column(name, justify="right", no_wrap=True)
         for level, stage in enumerate(report.stages):
             share = share_of_start(report, level)
             table.add_row(
                 safe(stage.stage),
-                Text(bar(self._eased(report.funnel, level, share or 0.0), _BAR_CELLS), style="cyan"),
+                Text(bar(self._eased(report.funnel, level, share or 0.0), cells), style="cyan"),
                 f"{stage.attempts:,}",
                 percent(share),
                 f"{stage.open:,}",
@@ -130,12 +134,12 @@ def brief(report: Report) -> str:
     return f"{safe(report.funnel, 60).plain}: {stages}"
 
 
-def state(figures: LiveFigures) -> str:
-    """The stream in one line."""
+def state(figures: LiveFigures, *, day: bool = True) -> str:
+    """The stream in one line; without `day`, event time is the time of day alone."""
     lag = "unknown" if figures.lag is None else f"{figures.lag:,} records"
     parts = [f"{figures.events_per_second:,.0f} events/s", f"lag {lag}", f"{figures.dead_letters:,} dead letters"]
     if figures.watermark is not None:
-        parts.append(f"event time {_clock(figures.watermark, '%Y-%m-%d %H:%M:%S')} UTC")
+        parts.append(f"event time {_clock(figures.watermark, '%Y-%m-%d %H:%M:%S' if day else '%H:%M:%S')} UTC")
     return "   ".join(parts)
 
 
@@ -175,8 +179,8 @@ def _recent(stage: StageFigures, report: Report, level: int, recent: tuple[float
 
 def _latest(rows: tuple[Row, ...]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    for style in ("dim", "dim", "", ""):
-        table.add_column(style=style, no_wrap=True, overflow="ellipsis")
+    for style, least in (("dim", 8), ("dim", 8), ("", 10), ("", 30)):  # the widest gives way first
+        table.add_column(style=style, no_wrap=True, overflow="ellipsis", min_width=least)
     for cells in _cells(rows):
         table.add_row(*cells)
     return table

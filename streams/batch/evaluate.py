@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 
 from schemas.reasons import Outcome
 from schemas.report import Report
-from schemas.rows import Row
-from schemas.tally import report_from_rows
+from streams.batch.counting import Counting
 from streams.batch.grouped import UnitEvents
 from streams.batch.intake import Intake, Lane
 from streams.engine.batch import walk_hits
@@ -30,16 +29,9 @@ class Evaluation:
 
 def evaluate(lane: Lane, intake: Intake, by: Sequence[str], evaluation: Evaluation) -> Report:
     """The report of one lane, whose events are used up. Raises ConfigError for an unknown dimension."""
-    counts = {"read": intake.read, Outcome.INVALID.value: intake.refused.total()}
-    rows = _rows(lane, intake.horizon or 0, counts, evaluation)
-    # The counts of outcomes are complete when the last row is taken, and read only then.
-    return report_from_rows(lane.funnel.definition, rows, counts, intake.horizon, by)
-
-
-def _rows(lane: Lane, horizon: int, counts: dict[str, int], evaluation: Evaluation) -> Iterator[Row]:
-    """All rows; at their end `counts` has what became of the events."""
     matched = ignored = bots = total = 0
-    funnel = lane.funnel
+    funnel, horizon = lane.funnel, intake.horizon or 0
+    counting = Counting(funnel, by, intake.horizon)
     for key, events in lane.events.groups():
         number = events.count()
         total += number
@@ -51,13 +43,15 @@ def _rows(lane: Lane, horizon: int, counts: dict[str, int], evaluation: Evaluati
         ignored += len(hits) - looked_at + others
         bots += robots
         if hits:
-            yield from walk_hits(funnel, key, in_order(hits), horizon)
-    counts |= {
-        Outcome.MATCHED.value: matched,
-        Outcome.IGNORED.value: ignored,
-        Outcome.BOT.value: bots,
-        Outcome.DUPLICATE.value: total - matched - ignored - bots,
+            counting.unit(walk_hits(funnel, key, in_order(hits), horizon))
+    outcomes = {
+        Outcome.MATCHED: matched,
+        Outcome.IGNORED: ignored,
+        Outcome.BOT: bots,
+        Outcome.DUPLICATE: total - matched - ignored - bots,
+        Outcome.INVALID: intake.refused.total(),
     }
+    return counting.report({"read": intake.read} | {outcome.value: count for outcome, count in outcomes.items()})
 
 
 def unique(hits: list[Hit]) -> list[Hit]:

@@ -13,7 +13,7 @@ from streams.commands.configuration import read_settings, settings_options, user
 @click.command("migrate")
 @settings_options
 @click.option("--print", "only_print", is_flag=True, help="Print the SQL and run nothing.")
-def migrate(config: Path | None, pairs: tuple[str, ...], only_print: bool) -> None:  # noqa: FBT001  (a flag)
+def migrate(config: Path | None, pairs: tuple[str, ...], only_print: bool) -> None:
     """Makes the database and its tables, or brings them up to date. Safe to run again."""
     with user_errors():
         settings = read_settings(config, pairs)

@@ -38,8 +38,8 @@ def report(
     pairs: tuple[str, ...],
     since: str | None,
     by: tuple[str, ...],
-    as_json: bool,  # noqa: FBT001  (a flag)
-    as_csv: bool,  # noqa: FBT001  (a flag)
+    as_json: bool,
+    as_csv: bool,
 ) -> None:
     """The funnel NAME as ClickHouse has it: rates, drop-offs and their reasons, times, revenue."""
     if as_json and as_csv:

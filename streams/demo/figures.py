@@ -15,14 +15,14 @@ from schemas.funnel import Funnel
 from schemas.report import Report
 from schemas.settings import Settings
 from sinks.clickhouse.client import Client, connect
-from sinks.clickhouse.queries import read_report
-from streams.demo.metrics import WorkerFigures, scrape
+from sinks.clickhouse.queries import read_progress, read_report
+from streams.demo.metrics import worker_lag
 from streams.demo.place import TOPIC
 from streams.demo.recent import Recent, latest_rows, read_recent
 from streams.live_view import LATEST_ROWS, LiveFigures
 
-#: Seconds between two readings: at least the first, and so many times what a reading takes (the engine has other work).
-SHORTEST_PAUSE, PAUSE_FACTOR = 0.4, 2.0
+#: Seconds between two readings: as long as the last one took (the engine has other work), within these bounds.
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.4, 2.0
 #: Seconds over which events per second are measured.
 RATE_SECONDS = 5.0
 #: The segments in which a fault is looked for: each value of the first, and both together.
@@ -30,10 +30,9 @@ BY = ("device", "channel")
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What one reading found. `worker`: None while it does not answer; `recent`: of the first funnel."""
+    """What one reading found. `recent`: of the first funnel; `problem`: why there is nothing new."""
 
     figures: LiveFigures
-    worker: WorkerFigures | None = None
     recent: Recent | None = None
     problem: str = ""
 
@@ -46,6 +45,8 @@ class Reader:
         self._stop = Signal()
         self._thread = Thread(target=self._run, name="figures", daemon=True)
         self._counts: deque[tuple[float, int]] = deque()
+        self._known: dict[str, tuple[Report, Recent | None]] = {}
+        self._readings = 0
         self.now = Reading(figures=LiveFigures(reports=()))
         self.error: SinkError | None = None
 
@@ -68,35 +69,43 @@ class Reader:
             except SinkError as error:
                 self.error = error
                 break
-            worker = scrape(self._settings.web.listen, TOPIC, self._funnels[0].name)
             try:
                 client = client or connect(self._settings.clickhouse)
-                self.now = self._read(client, worker)
+                self.now = self._read(client)
             except SinkError as error:  # no tables yet, at first
-                self.now = msgspec.structs.replace(self.now, worker=worker, problem=str(error))
-            pause = max(SHORTEST_PAUSE, PAUSE_FACTOR * (time.monotonic() - began))
+                self.now = msgspec.structs.replace(self.now, problem=str(error))
+            pause = min(max(SHORTEST_PAUSE, time.monotonic() - began), LONGEST_PAUSE)
         if client is not None:
             client.close()
 
-    def _read(self, client: Client, worker: WorkerFigures | None) -> Reading:
-        first = self._funnels[0]
-        reports = tuple(read_report(client, funnel) for funnel in self._funnels)
-        watermark = _watermark(reports[0], first)
-        recent: dict[str, Recent] = {}
-        for funnel, report in zip(self._funnels, reports, strict=True):
-            reached = _watermark(report, funnel)
-            if reached is not None:
-                recent[funnel.name] = read_recent(client, funnel, reached, BY if funnel is first else ())
+    def _read(self, client: Client) -> Reading:
+        """Reads the first funnel, and the others in turn. Raises SinkError."""
+        first, *others = self._funnels
+        if read_progress(client, first)[0] is None:
+            return Reading(figures=LiveFigures(reports=()), problem="no events yet")
+        turn = [others[self._readings % len(others)]] if others and self._known else others
+        for funnel in (first, *turn):
+            self._known[funnel.name] = self._read_funnel(client, funnel)
+        self._readings += 1
+        report, recent = self._known[first.name]
+        watermark = _watermark(report, first)
         figures = LiveFigures(
-            reports=reports,
-            recent={name: found.levels for name, found in recent.items()},
-            events_per_second=self._rate(reports[0].events["read"]),
-            lag=None if worker is None else worker.lag,
-            dead_letters=0 if worker is None else worker.dead_letters,
+            reports=tuple(self._known[funnel.name][0] for funnel in self._funnels),
+            recent={name: shares.levels for name, (_, shares) in self._known.items() if shares is not None},
+            events_per_second=self._rate(report.events["read"]),
+            lag=worker_lag(self._settings.web.listen, TOPIC),
+            dead_letters=report.events["invalid"],
             watermark=watermark,
             latest=() if watermark is None else latest_rows(client, watermark, LATEST_ROWS),
         )
-        return Reading(figures=figures, worker=worker, recent=recent.get(first.name))
+        return Reading(figures=figures, recent=recent)
+
+    def _read_funnel(self, client: Client, funnel: Funnel) -> tuple[Report, Recent | None]:
+        report = read_report(client, funnel)
+        reached = _watermark(report, funnel)
+        if reached is None:
+            return report, None
+        return report, read_recent(client, funnel, reached, BY if funnel is self._funnels[0] else ())
 
     def _rate(self, read: int) -> float:
         """Records a second, over the last seconds."""

@@ -27,12 +27,9 @@ _REASONS = {
 
 def notes(reading: Reading, funnel: Funnel, fault: Fault | None) -> list[str]:
     """The lines for a terminal, of at most 80 columns each where names are not very long."""
-    lines = [] if not reading.figures.reports else [drop_offs(reading.figures.reports[0])]
-    worker = reading.worker
-    if worker is not None:
-        lines.append(
-            f"left out: {worker.duplicates:,} duplicates, {worker.late:,} late, {worker.dead_letters:,} broken"
-        )
+    lines: list[str] = []
+    for report in reading.figures.reports[:1]:
+        lines += [drop_offs(report), left_out(report)]
     if reading.recent is not None and reading.recent.changes:
         lines += by_device(reading.recent, funnel)
     if fault is not None:
@@ -67,6 +64,12 @@ def drop_offs(report: Report) -> str:
     return f"drop-offs: {listed or 'none yet'}"
 
 
+def left_out(report: Report) -> str:
+    """The records that are in no figure."""
+    events = report.events
+    return f"left out: {events['duplicate']:,} duplicates, {events['late']:,} late, {events['bot']:,} of bots"
+
+
 def by_device(recent: Recent, funnel: Funnel) -> Iterator[str]:
     """The last step of the funnel by device."""
     last = len(funnel.stages) - 1
@@ -96,9 +99,8 @@ def change_text(change: Change) -> str:
 
 def fault_line(fault: Fault, watermark: int | None) -> str:
     """Whether the simulated fault is on, and what it does."""
-    who = " ".join(value for _, value in reversed(fault.where))
     since = datetime.fromtimestamp(fault.start_ms / 1000, UTC).strftime("%H:%M")
-    what = f"{fault.share_lost:.0%} of {who} visitors fail to {fault.stage}"
     if watermark is None or watermark < fault.start_ms:
         return f"simulated fault: not yet (from {since} UTC on)"
-    return f"simulated fault: since {since} UTC {what}"
+    segment = " × ".join(value for _, value in fault.where)
+    return f"simulated fault: since {since} UTC {segment} loses {fault.share_lost:.0%} at {fault.stage}"

@@ -12,7 +12,7 @@ _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 HISTORY = _DAY
 SPEED = 60.0
 #: What is sent at once at the start, so that there is something to see: this span, or as long as these visitors take.
-LONGEST_BURST, BURST_VISITORS = 3 * _HOUR, 12_000
+LONGEST_BURST, BURST_VISITORS = 2 * _HOUR, 4_000
 #: The shop's local time at the start, wherever and whenever the demo runs: the late morning of a busy day.
 OPENING = 10 * _HOUR
 

@@ -26,6 +26,8 @@ from streams.live_view import LiveFigures, show_live
 from streams.traffic import Fault
 
 SECONDS_PER_LINE = 3.0
+#: Lines of a screen on which the addresses stay in sight; on a smaller one they have scrolled away.
+TALL = 32
 
 
 def run_demo(wish: Wish, directory: Path, console: Console, *, keep: bool, seconds: float | None) -> None:
@@ -33,32 +35,37 @@ def run_demo(wish: Wish, directory: Path, console: Console, *, keep: bool, secon
     servers = Servers(directory)
     with claim(directory, keep=keep), Interrupts(servers.kill, seconds) as interrupts:
         try:
-            console.print(f"funnelwatch demo: a shop, followed live. All of it stays in {directory}/", highlight=False)
+            console.print(
+                f"funnelwatch demo: a shop, followed live. All of it stays in {directory}/",
+                highlight=False,
+                soft_wrap=True,
+            )
             _follow(wish, servers, directory, console, interrupts)
         except KeyboardInterrupt:
             pass
         finally:
             interrupts.go_live()  # a second signal ends the process; none is raised in the midst of stopping
-            console.print("ending the traffic, the worker, ClickHouse and Kafka …", highlight=False)
+            console.print("ending the traffic, the worker, ClickHouse and Kafka …", highlight=False, soft_wrap=True)
             servers.stop()
-        console.print(f"ended. {directory}/ stays until the next demo.", highlight=False)
+        console.print(f"ended. {directory}/ stays until the next demo.", highlight=False, soft_wrap=True)
 
 
 def _follow(wish: Wish, servers: Servers, directory: Path, console: Console, interrupts: Interrupts) -> None:
     began = time.monotonic()
-    settings, config = servers.start(lambda text: console.print(text, highlight=False))
+    settings, config = servers.start(lambda text: console.print(text, highlight=False, soft_wrap=True))
     funnels = load_funnels(settings.funnels)
     times = timeline(wish, int(time.time() * 1000), _reached(settings))
     sender = Sender(settings.kafka, times, directory / "sample.jsonl")
     reader = Reader(settings, funnels, servers.check)
     _introduce(servers, settings, config, times, console)
-    console.print(f"started in {time.monotonic() - began:.0f} s; Ctrl-C ends all\n", highlight=False)
+    console.print(f"started in {time.monotonic() - began:.0f} s; Ctrl-C ends all\n", highlight=False, soft_wrap=True)
+    addresses = f"{settings.clickhouse.url}   http://{settings.web.listen}/metrics"
     interrupts.go_live()
     sender.start()
     reader.start()
     try:
         show_live(
-            lambda: _figures(reader, sender, funnels[0], times.fault, console),
+            lambda: _figures(reader, sender, funnels[0], times.fault, console, addresses),
             console,
             interrupts,
             seconds_per_line=SECONDS_PER_LINE,
@@ -68,13 +75,17 @@ def _follow(wish: Wish, servers: Servers, directory: Path, console: Console, int
         reader.stop()
 
 
-def _figures(reader: Reader, sender: Sender, funnel: Funnel, fault: Fault | None, console: Console) -> LiveFigures:
+def _figures(
+    reader: Reader, sender: Sender, funnel: Funnel, fault: Fault | None, console: Console, addresses: str
+) -> LiveFigures:
     """The last reading with its notes. Raises SinkError when a part has failed."""
     error: SinkError | None = reader.error or sender.error
     if error is not None:
         raise error
     reading = reader.now
     lines = notes(reading, funnel, fault) if console.is_terminal else [brief_note(reading, fault)]
+    if console.is_terminal and console.height >= TALL:
+        lines.append(f"{addresses}   Ctrl-C ends all")
     return msgspec.structs.replace(reading.figures, notes=tuple(filter(None, lines)))
 
 
@@ -104,7 +115,7 @@ def _introduce(servers: Servers, settings: Settings, config: Path, times: Timeli
         "Try in another terminal:",
         f"  {command} report purchase --by device --config {config}",
         f"  curl -s http://{web}/metrics | grep funnel_conversions_total",
-        f"  curl -s {url} -d 'SELECT * FROM {settings.clickhouse.database}.progress_v FORMAT Vertical'",  # noqa: S608
+        f"  curl -s {url} -d 'SELECT * FROM {settings.clickhouse.database}.progress_v'",  # noqa: S608
     ]
     if times.live_ms > times.start_ms:
         sample = config.parent / "sample.jsonl"

@@ -42,7 +42,7 @@ _CATEGORIES = ("mugs", "lamps", "rugs", "chairs", "knives", "plants")
 
 
 def _catalogue(size: int) -> tuple[Item, ...]:
-    rng = Random(20)  # noqa: S311 - the same catalogue for everybody
+    rng = Random(20)
     return tuple(
         Item(f"sku-{number:04d}", rng.choice(_CATEGORIES), int(rng.lognormvariate(3.6, 0.7) * 100) // 10 * 10 + 9)
         for number in range(size)

@@ -80,7 +80,7 @@ class Traffic:
     def records(self, until_ms: int | None = None) -> Iterator[TrafficRecord]:
         """All records with `send_ms` < `until_ms` (None = no end), in sending order. Starts over at each call."""
         self.counts, self._sequence, self._agenda, self._outbox = Counts(), count(), [], []
-        arrivals = Random(self.config.seed)  # noqa: S311 - no secrets here: the same again for a seed
+        arrivals = Random(self.config.seed)
         arrival, number = self._after(self.config.start_ms, arrivals), 0
         while True:
             due = min(arrival, self._agenda[0][0]) if self._agenda else arrival
@@ -111,7 +111,7 @@ class Traffic:
         self._plan(at, first_visit(visitor, at, rng))
 
     def _random(self, number: int, ordinal: int) -> Random:
-        return Random((self.config.seed << 72) | (number << 8) | ordinal)  # noqa: S311 - as above
+        return Random((self.config.seed << 72) | (number << 8) | ordinal)
 
     def _plan(self, at: int, what: Visit | _Later | _Going, step: Step | None = None) -> None:
         heappush(self._agenda, (at, next(self._sequence), what, step))

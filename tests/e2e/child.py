@@ -21,11 +21,12 @@ TAIL_LINES = 40
 
 
 class Child:
-    """One role of `funnelwatch run --only role --config config`. `port`: where it serves /readyz and /metrics."""
+    """`funnelwatch run --config config`, with `--only` one role or with both (None). `port`: of /readyz and /metrics."""
 
-    def __init__(self, role: str, config: Path, log: Path, port: int) -> None:
-        self.role, self.log, self.port = role, log, port
-        command = [sys.executable, "-m", "streams.cli", "run", "--only", role, "--config", str(config)]
+    def __init__(self, role: str | None, config: Path, log: Path, port: int) -> None:
+        self.role, self.log, self.port = role or "worker with its sink", log, port
+        command = [sys.executable, "-m", "streams.cli", "run", "--config", str(config)]
+        command += [] if role is None else ["--only", role]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FUNNELWATCH_")}
         environment["PYTHONPATH"] = str(SOURCES)
         with log.open("ab") as output:
@@ -45,6 +46,14 @@ class Child:
     def text(self) -> str:
         """All that it has written."""
         return self.log.read_text(errors="replace")
+
+    def cpu(self) -> float:
+        """Seconds of CPU that it has used (Linux; elsewhere 0)."""
+        stat = Path(f"/proc/{self.pid}/stat")
+        if not stat.exists():
+            return 0.0
+        fields = stat.read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def wait(self, seconds: float) -> int:
         """Its exit code, once it has ended by itself."""

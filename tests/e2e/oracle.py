@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -23,7 +21,6 @@ from streams.engine.state import Hit
 
 Decode = Callable[[bytes], Event]
 RowKey = tuple[str, str, str, str, str]
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -98,7 +95,9 @@ def rows_of(definition: Funnel, events: Iterable[Event], horizon: int) -> list[R
         if hit.event_id not in known or hit.before(known[hit.event_id]):
             known[hit.event_id] = hit
     return [
-        row for key, hits in units.items() for row in walk_hits(funnel, key, sorted(hits.values(), key=Hit.order), horizon)
+        row
+        for key, hits in units.items()
+        for row in walk_hits(funnel, key, sorted(hits.values(), key=Hit.order), horizon)
     ]
 
 
@@ -107,35 +106,26 @@ def row_key(row: Row) -> RowKey:
     return row.funnel, row.version, row.attempt_id, row.kind, row.item
 
 
-_COLUMNS = tuple(field for field in Row.__struct_fields__ if field != "is_deleted")
-_TIMES, _MONEY = ("session_start", "entry_time", "event_time"), ("value", "value_reporting")
+_COLUMNS = {field: field for field in Row.__struct_fields__}
+_COLUMNS |= {"is_deleted": "0", "revision": "0"}
+_COLUMNS |= {f: f"toUnixTimestamp64Milli(t.{f})" for f in ("session_start", "entry_time", "event_time")}
+_COLUMNS |= {f: f"toInt64(t.{f} * {MONEY_SCALE})" for f in ("value", "value_reporting")}
 
 
 def stored_rows(client: Client) -> dict[RowKey, Row]:
     """All rows that hold, as ClickHouse has them, with revision 0."""
-    found: dict[RowKey, Row] = {}
-    for values in client.query(f"SELECT {', '.join(_COLUMNS)} FROM transitions_v").result_rows:
-        row = as_row(dict(zip(_COLUMNS, values, strict=True)))
-        assert row_key(row) not in found, f"FINAL gives the key of {row} twice"
-        found[row_key(row)] = row
+    chosen = ", ".join(f"{sql} AS {name}" for name, sql in _COLUMNS.items())
+    columns = client.query(f"SELECT {chosen} FROM transitions_v AS t", column_oriented=True).result_columns
+    tuples = {"entry_dims", "dims"}
+    given = [map(tuple, column) if name in tuples else column for name, column in zip(_COLUMNS, columns, strict=True)]
+    rows = [Row(*values) for values in zip(*given, strict=True)]
+    found = {row_key(row): row for row in rows}
+    assert len(found) == len(rows), "FINAL gives a key twice"
     return found
 
 
-def as_row(columns: Mapping[str, Any]) -> Row:
-    """A row of the table as the engine writes it."""
-    values = dict(columns) | {"is_deleted": 0, "revision": 0}
-    for name in _TIMES:
-        moment = columns[name]
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        values[name] = (aware - _EPOCH) // timedelta(milliseconds=1)
-    for name in _MONEY:
-        values[name] = None if columns[name] is None else int(columns[name] * MONEY_SCALE)
-    values |= {name: tuple(columns[name]) for name in ("entry_dims", "dims")}
-    return Row(**values)
-
-
 def difference(stored: Mapping[RowKey, Row], wanted: Mapping[RowKey, Row]) -> str:
-    """"" if equal, else how many rows differ and the first of each kind."""
+    """ "" if equal, else how many rows differ and the first of each kind."""
     missing = [wanted[key] for key in wanted.keys() - stored.keys()]
     extra = [stored[key] for key in stored.keys() - wanted.keys()]
     other = [(stored[key], wanted[key]) for key in wanted.keys() & stored.keys() if stored[key] != wanted[key]]

@@ -62,7 +62,9 @@ def counters_of(funnels: Iterable[Funnel], reports: Mapping[str, Report], rows: 
     wanted = Counter[Series]()
 
     def add(metric: Metric, funnel: str, amount: int, segment: tuple[str, str] = (m.ALL, m.ALL), **labels: str) -> None:
-        wanted[metric.name, funnel, *segment, tuple(sorted((key, text) for key, text in labels.items() if text))] += amount
+        wanted[metric.name, funnel, *segment, tuple(sorted((key, text) for key, text in labels.items() if text))] += (
+            amount
+        )
 
     for name, report in reports.items():
         add(m.CONVERSIONS, name, report.converted)
@@ -84,7 +86,14 @@ def counters_of(funnels: Iterable[Funnel], reports: Mapping[str, Report], rows: 
                 add(m.CONVERSIONS, row.funnel, 1, segment)
         if row.kind in (Kind.ENTER, Kind.MOVE):
             edge = Direction.FORWARD if row.kind == Kind.ENTER else Direction(row.direction)
-            add(m.TRANSITIONS, row.funnel, 1, from_stage=row.from_stage or "(none)", to_stage=row.to_stage, direction=edge.value)
+            add(
+                m.TRANSITIONS,
+                row.funnel,
+                1,
+                from_stage=row.from_stage or "(none)",
+                to_stage=row.to_stage,
+                direction=edge.value,
+            )
         if row.kind == Kind.ENTER:
             for segment in mine:
                 if row.stage == 0 and row.recovered and segment != (m.ALL, m.ALL):
@@ -107,7 +116,9 @@ def converted_from(funnel: Funnel, row: Row) -> list[str]:
     return [funnel.levels[level] for level in (before, *between)]
 
 
-def assert_counters(worker: Child, funnels: Iterable[Funnel], reports: Mapping[str, Report], rows: Iterable[Row]) -> None:
+def assert_counters(
+    worker: Child, funnels: Iterable[Funnel], reports: Mapping[str, Report], rows: Iterable[Row]
+) -> None:
     """Waits until the counters show everything (a new series shows 0 first), and compares every one."""
     funnels = list(funnels)
     wanted = counters_of(funnels, reports, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,6 +36,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, str]
     source_partitions: int = 4
     partitions: int = 3
+    chunk_records: int = 10_000
     extra: str = ""
 
 
@@ -62,12 +63,15 @@ class Stack:
     def write_config(self, instance: str) -> Path:
         """A settings file for a worker of that name, on ports of its own."""
         path = self.directory / f"{instance}.toml"
-        sources = "".join(f'[[sources]]\ntopic = "{self.topic(name)}"\n{more}\n' for name, more in self.site.sources.items())
+        sources = "".join(
+            f'[[sources]]\ntopic = "{self.topic(name)}"\n{more}\n' for name, more in self.site.sources.items()
+        )
         path.write_text(
             f'funnels = "{self.site.funnels}"\n'
             f'[kafka]\nservers = ["{self.servers}"]\nreplication_factor = 1\npartitions = {self.site.partitions}\n'
             f'topic_prefix = "{self.prefix}"\ngroup_prefix = "{self.prefix}"\ninstance_id = "{instance}"\n'
             f'session_timeout = "{SESSION_TIMEOUT}"\nrebalance_timeout = "20s"\nrequest_timeout = "10s"\n'
+            f"chunk_records = {self.site.chunk_records}\n"
             f'{sources}[clickhouse]\nurl = "{self.clickhouse_url}"\ndatabase = "{self.database}"\nflush_after = "200ms"\n'
             f'timeout = "10s"\n'
             "events_ttl_days = 0\ntransitions_ttl_days = 0\nattempts_ttl_days = 0\ndead_letters_ttl_days = 0\n"
@@ -110,6 +114,14 @@ class Stack:
         sink.until_ready()
         return worker, sink
 
+    def start_all(self) -> Child:
+        """`funnelwatch run` as users start it: it keeps the worker and the sink running. Serves the worker's pages."""
+        port = int(self.settings.web.listen.rpartition(":")[2])
+        child = Child(None, self.config, self.directory / f"run-{len(self.children)}.log", port)
+        self.children.append(child)
+        child.until_ready()
+        return child
+
     def __enter__(self) -> Self:
         return self
 
@@ -127,7 +139,7 @@ class Stack:
         """Writes records to one partition of a source."""
         self.send_all(plain, {partition: records})
 
-    def send_all(self, plain: str, records: dict[int, Sequence[KeyValue]]) -> None:
+    def send_all(self, plain: str, records: Mapping[int, Sequence[KeyValue]]) -> None:
         """Writes records by partition, all durable when it returns."""
         asyncio.run(write_records(self.settings, self.topic(plain), records))
 
@@ -159,15 +171,15 @@ class Stack:
             consumer_timeout_ms=1_000,
         )  # fmt: skip
         try:
-            partitions = [TopicPartition(topic, n) for topic in topics for n in sorted(consumer.partitions_for_topic(topic))]
+            partitions = [
+                TopicPartition(topic, n) for topic in topics for n in sorted(consumer.partitions_for_topic(topic))
+            ]
 
             def behind() -> dict[str, int]:
+                time.sleep(0.2)  # offsets are committed once a second
                 ends = consumer.end_offsets(partitions)
-                return {
-                    f"{tp.topic}:{tp.partition}": ends[tp] - (consumer.committed(tp) or 0)
-                    for tp in partitions
-                    if ends[tp] > (consumer.committed(tp) or 0)
-                }
+                left = {f"{tp.topic}:{tp.partition}": ends[tp] - (consumer.committed(tp) or 0) for tp in partitions}
+                return {place: count for place, count in left.items() if count > 0}
 
             try:
                 child.until(lambda: not behind(), f"catch up with {', '.join(topics)}", seconds)
@@ -200,7 +212,7 @@ class Stack:
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
-async def write_records(settings: Settings, topic: str, records: dict[int, Sequence[KeyValue]]) -> None:
+async def write_records(settings: Settings, topic: str, records: Mapping[int, Sequence[KeyValue]]) -> None:
     """Writes records by partition of a topic, as batches."""
     writer = BatchWriter(settings.kafka)
     await writer.start()

@@ -17,7 +17,7 @@ from streams.batch.run import Answer, Batch, Progress, run
 NOW = 1_800_000_000_000
 T0 = 1_750_000_000_000
 
-_decode = decoder(DecodeOptions())
+decode = decoder(DecodeOptions())
 
 
 def line(event: str, seconds: float, session: str | None = "s1", **fields: Any) -> bytes:
@@ -37,7 +37,7 @@ def funnel(way: str = "view > cart > buy", **keys: Any) -> Funnel:
 def given(lines: Sequence[bytes], name: str = "file") -> BatchInput:
     """An input of these lines."""
     records = [RawRecord(data, number) for number, data in enumerate(lines, 1)]
-    return BatchInput(name, records, lambda data: _decode(data, NOW))
+    return BatchInput(name, records, lambda data: decode(data, NOW))
 
 
 def answer(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import click
 import pytest
@@ -71,3 +74,14 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert running.stderr.read() == b""
     running.stderr.close()
     assert running.wait(30) == 1
+
+
+def test_an_interrupt_ends_with_130_and_without_a_traceback(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    command = [sys.executable, "-m", "streams.cli", "batch", str(tmp_path / "pipe"), "--stages", "view"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[3])
+    with (tmp_path / "pipe").open("wb"):  # opens once the command waits for the pipe's content
+        running.send_signal(signal.SIGINT)
+        output, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert (output, said.strip()) == (b"", b"")

@@ -66,7 +66,7 @@ def test_the_drawn_report(call: Call, shop: Path) -> None:
 
 def test_what_was_left_out_is_said_on_standard_error(call: Call, shop: Path) -> None:
     result = call(shop.name, "--funnels", "shop.toml", "--funnel", "shop", "--json")
-    first, *rest = result.stderr.splitlines()
+    first, *rest, refused, last = result.stderr.splitlines()
     assert first.startswith("read 105 records in 0.")
     assert rest == [
         "1 record older than the one before: order does not matter here, all were sorted by time",
@@ -74,9 +74,9 @@ def test_what_was_left_out_is_said_on_standard_error(call: Call, shop: Path) -> 
         "1 record refused as missing_timestamp: no time",
         "  shop.jsonl, line 102: timestamp is not given",
         "1 record refused as unparseable: not of the declared format",
-        "  shop.jsonl, line 101: not JSON: JSON is malformed: invalid literal (byte 1)",
-        "shop: 21 records fit no stage: search 21",
     ]
+    assert refused.startswith("  shop.jsonl, line 101: ")  # the decoder's own words follow
+    assert last == "shop: 21 records fit no stage: search 21"
 
 
 def test_json_is_one_line_for_each_funnel(call: Call, shop: Path) -> None:

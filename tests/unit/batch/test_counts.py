@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from hypothesis import given as forall
@@ -9,10 +10,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from schemas.event import HEARTBEAT
+from schemas.funnel import Funnel
 from schemas.reasons import Reason
+from schemas.tally import report_from_rows
 from streams.batch.intake import Refusal
 from streams.batch.run import Progress
-from tests.unit.batch.samples import T0, answer, document, events, funnel, line
+from streams.engine.batch import walk_unit
+from streams.engine.match import unit_key
+from tests.unit.batch.samples import NOW, T0, answer, decode, document, events, funnel, line
 
 
 def counts(*lines: bytes, **keys: Any) -> dict[str, int]:
@@ -119,16 +124,24 @@ RECORDS = st.lists(
             visitor_id=st.sampled_from(["v1", "v2"]),
             event_id=st.integers(0, 12).map(str),
             channel=st.sampled_from(["paid", None]),
+            revenue=st.sampled_from(["1.50", "2", None]),
+            currency=st.sampled_from(["EUR", "USD"]),
+            order_id=st.sampled_from(["o1", "o2", None]),
             bot=st.sampled_from([False, False, False, True]),
         ),
     ),
     max_size=24,
 )
-FUNNELS = st.builds(
-    funnel,
-    mode=st.sampled_from(["ordered", "strict", "unordered"]),
-    unit=st.sampled_from(["session", "visitor"]),
-    dimensions=st.just(["channel"]),
+KEYS = {
+    "unit": st.sampled_from(["session", "visitor"]),
+    "dimensions": st.just(["channel"]),
+    "refunds": st.just(["abort"]),
+}
+PLAIN = [{"name": "view", "events": ["view"]}, {"name": "cart", "events": ["cart"]}]
+BUY = {"name": "buy", "events": ["buy"], "value": "revenue"}
+FUNNELS = st.one_of(
+    st.builds(funnel, mode=st.sampled_from(["ordered", "strict", "unordered"]), stages=st.just([*PLAIN, BUY]), **KEYS),
+    st.builds(funnel, stages=st.just([PLAIN[0], PLAIN[1] | {"optional": True}, BUY | {"within": "30m"}]), **KEYS),
 )
 
 
@@ -143,3 +156,16 @@ def test_neither_order_nor_the_memory_at_hand_changes_the_answer(
     found = expected["events"]
     assert found["read"] == len(lines) == sum(count for name, count in found.items() if name != "read")
     assert found["late"] == 0
+
+
+@settings(deadline=None)
+@forall(RECORDS.map(lambda lines: [line for line in lines if line != b"broken"]), FUNNELS)
+def test_the_figures_are_those_of_the_engine_unit_by_unit(lines: list[bytes], definition: Funnel) -> None:
+    people = [event for event in (decode(data, NOW) for data in lines) if not event.bot]
+    units = defaultdict(list)
+    for event in people:
+        units[unit_key(definition.unit, event)].append(event)
+    horizon = max((event.ts for event in people), default=None)
+    rows = [row for known in units.values() for row in walk_unit(definition, known, horizon)]
+    expected = report_from_rows(definition, rows, {}, horizon, ["channel"]).document()
+    assert document(lines, definition, ["channel"]) | {"events": expected["events"]} == expected

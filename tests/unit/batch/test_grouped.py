@@ -45,8 +45,8 @@ def test_every_unit_comes_once_with_all_its_events(keys: list[str], limit: int) 
 
 
 def test_a_part_that_is_too_large_is_spread_again() -> None:
-    keys = [f"unit {number % 1_500}" for number in range(4_500)]
-    with GroupedEvents(20) as grouped:  # 64 parts of about 140
+    keys = [f"unit {number % 400}" for number in range(1_200)]
+    with GroupedEvents(20) as grouped:  # 64 parts that weigh about 30
         fill(grouped, keys)
         assert grouped.spilled
         assert contents(grouped) == expected(keys)

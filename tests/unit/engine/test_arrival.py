@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from random import Random
 
 from hypothesis import given, settings
@@ -118,7 +119,7 @@ def test_every_attempt_ends_once_and_reached_never_falls() -> None:
             assert all(row.event_time <= end.event_time for row in rows), case
             if not any(one.exclude for one in case.funnel.stages) and case.funnel.mode is not Mode.STRICT:
                 masks = [row.reached for row in sorted(rows, key=lambda row: (row.event_time, row.reached))]
-                assert all(one & ~later == 0 for one, later in zip(masks, masks[1:], strict=False)), case
+                assert all(one & ~later == 0 for one, later in pairwise(masks)), case
         for level in range(len(case.funnel.stages)):
             assert entered[level] >= onward[level] + dropped[level], case
         assert entered[0] == len(attempts) == sum(onward.values()) + sum(dropped.values())
@@ -172,5 +173,3 @@ def test_the_sink_sees_each_corrected_row_once_per_record() -> None:
     ]
     assert [row.outcome for row in made.withdrawn] == ["excluded"]
     assert len(final_rows(made.rows)) == 3
-
-

@@ -149,7 +149,9 @@ def test_an_older_order_takes_the_revenue() -> None:
     made = run(SHOP, [event("a", 0), event("a", 10), paid("b", 12, 7, "o1")], [paid("b", 8, 9, "o1")])
     # b@8 converts the attempt of a@0; a@10 then opens another, whose order is known.
     assert money_of(made.final()) == [("enter", 8, 9, "o1")]
-    assert sum(row.value or 0 for row in made.rows if not row.is_deleted) - sum(r.value or 0 for r in made.withdrawn) == 9
+    assert (
+        sum(row.value or 0 for row in made.rows if not row.is_deleted) - sum(r.value or 0 for r in made.withdrawn) == 9
+    )
 
 
 def test_unordered_revenue_is_that_of_the_stages_with_a_value() -> None:
@@ -159,11 +161,22 @@ def test_unordered_revenue_is_that_of_the_stages_with_a_value() -> None:
 
 
 def test_refunds_are_negative_rows_of_their_own() -> None:
-    log = [event("a", 0), paid("b", 5, 7, "o1"), paid("r", 9, 4, "o1", event_id="r1"), paid("r", 10, 3, "o1", event_id="r2")]
+    log = [
+        event("a", 0),
+        paid("b", 5, 7, "o1"),
+        paid("r", 9, 4, "o1", event_id="r1"),
+        paid("r", 10, 3, "o1", event_id="r2"),
+    ]
     rows = run(SHOP, log).final()
     assert money_of(rows) == [("enter", 5, 7, "o1"), ("refund", 9, -4, "o1"), ("refund", 10, -3, "o1")]
     refund = next(row for row in rows if row.item == "r1")
-    assert (refund.attempt, refund.entry_time, refund.from_stage, refund.to_stage, refund.currency) == (0, 9, "", "", "EUR")
+    assert (refund.attempt, refund.entry_time, refund.from_stage, refund.to_stage, refund.currency) == (
+        0,
+        9,
+        "",
+        "",
+        "EUR",
+    )
 
 
 def test_a_refund_after_the_state_is_gone() -> None:
@@ -214,7 +227,11 @@ def test_unordered_consent_wins_alike() -> None:
 
 def test_the_breakdown_is_the_entrys_and_a_transition_keeps_its_own() -> None:
     definition = funnel(stage("A"), stage("B"), dimensions=("channel", "device"))
-    log = [event("a", 0, channel="Email"), event("a", 1, channel="Direct"), event("b", 2, channel="Paid", device="tablet")]
+    log = [
+        event("a", 0, channel="Email"),
+        event("a", 1, channel="Direct"),
+        event("b", 2, channel="Paid", device="tablet"),
+    ]
     rows = run(definition, log).rows
     assert [(row.kind, row.entry_dims, row.dims) for row in rows] == [
         ("enter", ("Email", "(none)"), ("Email", "(none)")),
@@ -234,7 +251,7 @@ def test_a_drop_off_at_a_deadline_has_the_entrys_breakdown() -> None:
 def test_every_field_of_the_rows_of_a_conversion(mode: Mode) -> None:
     definition = funnel(stage("A"), stage("B", value="revenue"), mode=mode, dimensions=("channel",))
     rows = run(definition, [event("a", 3, "e1", channel="p", consent=True), paid("b", 9, 7, "o", channel="q")]).rows
-    same = {
+    same: dict[str, Any] = {
         "funnel": "f", "version": "0123456789ab", "attempt_id": rows[0].attempt_id, "is_deleted": 0, "unit_id": "v",
         "session_start": 0, "attempt": 1, "recovered": False, "entry_time": 3, "entry_dims": ("p",),
     }  # fmt: skip
@@ -265,3 +282,11 @@ def test_moves_and_strays_are_named_by_their_events() -> None:
         ("a@4", "B", "A", "back", 1),
     ]
     assert final_rows(rows)
+
+
+def test_an_unordered_window_is_inclusive() -> None:
+    definition = funnel(stage("A"), stage("B"), window=100, mode=Mode.UNORDERED)
+    assert attempts_of(definition, events("b@0 a@100")) == [(0, 1, False, "converted", 100)]
+    three = funnel(stage("A"), stage("B"), stage("C"), window=100, mode=Mode.UNORDERED)
+    assert attempts_of(three, events("b@0 a@60 c@100")) == [(0, 1, False, "converted", 100)]
+    assert attempts_of(three, events("b@0 a@60 c@101")) == [(0, 1, False, "window_timeout", 201)]

@@ -94,9 +94,9 @@ def test_an_idle_source_leaves_and_returns() -> None:
 def test_time_stands_still_when_all_sources_are_idle_until_a_tick() -> None:
     made = LogRun(PAIR)
     made.send("s/0", event("a", 100))
-    assert not made.partition.clock.all_idle
+    heard = made.partition.clock.all_idle
     made.idle("s/0")
-    assert made.partition.clock.all_idle
+    assert (heard, made.partition.clock.all_idle) == (False, True)
     assert (made.watermark, made.partition.clock.newest) == (100, 100)
     assert [row.kind for row in made.chunk().rows] == ["enter"]
     made.partition.tick(made.next_offset(), 200)
@@ -271,3 +271,13 @@ def test_a_heartbeat_is_no_record_of_anybody_and_time_never_falls() -> None:
     assert (made.partition.clock.watermark, made.partition.clock.horizon(10)) == (50, 45)
     made.feed(events("a@44 a@45"))
     assert made.counts() == {"read": 6, "matched": 3, "ignored": 2, "late": 1}
+
+
+def test_a_source_that_returns_with_an_older_time_keeps_its_own() -> None:
+    clock = Clock()
+    clock.expect(["s/0"])
+    clock.observe("s/0", 100)
+    clock.silence("s/0")
+    clock.observe("s/0", 50)
+    assert (clock.sources["s/0"].watermark, clock.newest, clock.watermark) == (100, 100, 100)
+    assert not clock.sources["s/0"].idle

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.event import Event
 from schemas.funnel import Funnel
-from schemas.rows import Row
+from schemas.rows import Kind, Row
 from streams.engine.partition import META
 from tests.unit.engine.feeding import (
     batch_rows,
@@ -28,7 +28,9 @@ from tests.unit.engine.scenarios import scenarios
 class Worker:
     """A partition that reads a log from some offset, with a copy of the durable state as its own."""
 
-    def __init__(self, definition: Funnel, log: Sequence[Event], durable: MutableMapping[str, bytes], start: int) -> None:
+    def __init__(
+        self, definition: Funnel, log: Sequence[Event], durable: MutableMapping[str, bytes], start: int
+    ) -> None:
         self.log, self.durable, self.position = log, durable, start
         self.store = dict(durable)
         self.partition = new_partition([definition], self.store)
@@ -49,8 +51,8 @@ class Worker:
         put(self.durable, changes[:entries])
 
 
-def with_faults(rng: Random, definition: Funnel, log: Sequence[Event], *, zombies: bool) -> list[Row]:
-    """The sink after the log was followed with crashes, from the durable state each time."""
+def with_faults(rng: Random, definition: Funnel, log: Sequence[Event], *, zombies: bool) -> tuple[list[Row], int]:
+    """The sink, and the open attempts, after the log was followed with crashes, from the durable state each time."""
     sink: list[Row] = []
     durable: dict[str, bytes] = {}
     worker = Worker(definition, log, durable, 0)
@@ -71,15 +73,17 @@ def with_faults(rng: Random, definition: Funnel, log: Sequence[Event], *, zombie
             if rng.random() < 0.5:
                 worker.chunk(rng.randint(1, 6), sink)
             zombie.chunk(rng.randint(1, 6), sink, entries=0)
-    worker.chunk(1, sink)
-    return sink
+    return sink, worker.partition.open[definition.name]
 
 
 @pytest.mark.parametrize("zombies", [False, True], ids=["crashes", "crashes and zombies"])
 def test_after_any_crash_the_sink_holds_the_batch_rows(zombies: bool) -> None:
-    for number, case in enumerate(scenarios(f"crashes {zombies}", 2_500)):
-        sink = with_faults(Random(number), case.funnel, case.log, zombies=zombies)
-        assert final_rows(sink) == batch_rows(case.funnel, case.events, case.horizon), (number, case)
+    for number, case in enumerate(scenarios(f"crashes {zombies}", 1_500)):
+        sink, still_open = with_faults(Random(number), case.funnel, case.log, zombies=zombies)
+        rows = final_rows(sink)
+        started = sum(row.kind == Kind.ENTER and row.stage == 0 for row in rows)
+        assert still_open == started - sum(row.kind == Kind.END for row in rows), (number, case)
+        assert rows == batch_rows(case.funnel, case.events, case.horizon), (number, case)
 
 
 def test_the_state_of_a_unit_is_not_removed_before_the_offset_vouches_for_its_records() -> None:
@@ -98,6 +102,22 @@ def test_the_state_of_a_unit_is_not_removed_before_the_offset_vouches_for_its_re
         second.chunk(1, sink)
     assert final_rows(sink) == batch_rows(definition, log, 90)
     assert [(row.kind, row.outcome) for row in final_rows(sink)] == [("end", "converted"), ("enter", ""), ("enter", "")]
+
+
+def test_a_unit_whose_records_are_read_again_is_not_removed_between_them() -> None:
+    definition = funnel(stage("A"), stage("B"), window=10, lateness=0)
+    others = [events(text, visitor="w")[0] for text in ("c@3", "c@90")]
+    log = [*events("a@0 b@2"), others[0], *events("a@4"), others[1], heartbeat(90)]
+    sink: list[Row] = []
+    durable: dict[str, bytes] = {}
+    first = Worker(definition, log, durable, 0)
+    first.chunk(1, sink)
+    first.chunk(4, sink, entries=1)
+    second = Worker(definition, log, durable, 1)
+    while not second.done:
+        second.chunk(1, sink)
+    assert final_rows(sink) == batch_rows(definition, log, 90)
+    assert [(row.attempt, row.entry_time) for row in final_rows(sink) if row.kind == Kind.END] == [(1, 0), (2, 4)]
 
 
 def test_a_unit_that_is_over_is_removed_after_a_restart() -> None:

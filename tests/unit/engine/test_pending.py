@@ -12,6 +12,7 @@ from streams.engine import unit as unit_module
 from streams.engine.partition import Partition
 from streams.engine.state import FunnelState, unpack
 from streams.engine.unit import FOLD, PENDING
+from streams.engine.walk import step
 from tests.unit.engine.feeding import Run, batch_rows, event, events, funnel, heartbeat, run, stage
 
 LONG = funnel(stage("A"), stage("B"), stage("C"), window=10_000, lateness=10_000)
@@ -30,7 +31,6 @@ class Steps:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        step = unit_module.step
 
         def counted(*args: Any) -> None:
             self.count += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -12,7 +13,19 @@ from schemas.funnel import Funnel, Mode, Unit
 from schemas.rows import Row
 from streams.engine.partition import META
 from streams.engine.state import unpack
-from tests.unit.engine.feeding import Run, batch_rows, delayed, event, events, final_rows, funnel, heartbeat, in_cuts, plain, stage
+from tests.unit.engine.feeding import (
+    Run,
+    batch_rows,
+    delayed,
+    event,
+    events,
+    final_rows,
+    funnel,
+    heartbeat,
+    in_cuts,
+    plain,
+    stage,
+)
 from tests.unit.engine.scenarios import random_event, random_funnel
 
 A_B = (stage("A"), stage("B"))
@@ -83,7 +96,10 @@ def test_a_late_event_that_bridges_two_sessions_takes_the_later_attempt_back() -
     made = Run(definition).feed(events("a@0 a@18"))
     made.chunk()
     made.feed(events("z@9")).chunk()
-    assert [(r.kind, r.attempt, r.event_time, r.is_deleted) for r in made.rows[3:]] == [("end", 1, 10, 1), ("enter", 2, 18, 1)]
+    assert [(r.kind, r.attempt, r.event_time, r.is_deleted) for r in made.rows[3:]] == [
+        ("end", 1, 10, 1),
+        ("enter", 2, 18, 1),
+    ]
     assert plain(made.withdrawn) == plain(made.rows[1:3])
     assert [(r.kind, r.event_time) for r in made.feed([heartbeat(29)]).final()] == [("end", 28), ("enter", 0)]
 
@@ -129,6 +145,25 @@ def test_the_state_of_an_unknown_version_is_kept_until_it_is_due() -> None:
     assert set(made.store) == {META}
 
 
+def test_an_unknown_version_outlives_the_waking_of_its_unit() -> None:
+    old = funnel(*A_B, version="000000000001", window=100, lateness=0)
+    new = funnel(*A_B, version="000000000002", window=10, lateness=0)
+    made = Run(old).feed(events("a@0"))
+    made.chunk()
+    changed = Run(new, store=made.store, offset=made.offset).feed(events("a@50 z@75"))
+    changed.chunk()
+    back = Run(old, store=made.store, offset=changed.offset).feed(events("b@80"))
+    assert [(row.event_time, row.outcome) for row in back.final() if row.kind == "end"] == [(80, "converted")]
+
+
+def test_a_unit_that_wakes_often_leaves_no_stale_entries_on_the_heap() -> None:
+    slow = funnel(*A_B, name="slow", version="000000000001", window=100, lateness=10)
+    quick = funnel(stage("C"), stage("D"), name="quick", version="000000000002", window=5, lateness=10)
+    made = Run(slow, quick).feed(events("a@0 c@1 a@90")).feed(events("z@115", visitor="w"))
+    made.chunk()
+    assert made.partition.heap == [(200, "=v")]
+
+
 def test_open_attempts_of_an_unknown_version_are_not_counted_as_open() -> None:
     made = Run(funnel(*A_B, version="000000000001")).feed(events("a@0"))
     made.chunk()
@@ -161,13 +196,13 @@ def test_an_event_that_one_funnel_takes_is_a_duplicate_for_all() -> None:
 
 
 def test_units_are_found_by_their_ids_in_order() -> None:
-    def ids(unit: Unit, **fields: str) -> list[str]:
+    def ids(unit: Unit, **fields: Any) -> list[str]:
         one = Event(event="a", ts=0, event_id="e", **fields)
         return [row.unit_id for row in Run(funnel(stage("A"), unit=unit)).feed([one]).final() if row.kind == "enter"]
 
-    every = {"session_id": "s", "visitor_id": "v", "user_id": "u", "account_id": "c"}
+    every: dict[str, Any] = {"session_id": "s", "visitor_id": "v", "user_id": "u", "account_id": "c"}
     assert [ids(unit, **every) for unit in (Unit.SESSION, Unit.VISITOR, Unit.ACCOUNT)] == [["s"], ["v"], ["c"]]
-    user = {"user_id": "u"}
+    user: dict[str, Any] = {"user_id": "u"}
     assert [ids(unit, **user) for unit in (Unit.SESSION, Unit.VISITOR, Unit.ACCOUNT)] == [["u"], ["u"], ["u"]]
     assert ids(Unit.SESSION, visitor_id="v", user_id="u") == ["v"]
     assert [ids(unit, session_id="s") for unit in (Unit.VISITOR, Unit.ACCOUNT)] == [[], []]

@@ -19,6 +19,8 @@ BAR_CELLS = 20
 MOST_VALUES = 10
 #: Longest name that is drawn whole.
 LONGEST_NAME = 24
+#: What 80 columns leave for name and bar together beside the figures, and the shortest bar that still shows something.
+NAME_AND_BAR, FEWEST_CELLS = 36, 8
 
 #: Why an event that was read is not in the figures.
 EVENT_MEANINGS = {
@@ -26,7 +28,7 @@ EVENT_MEANINGS = {
     "ignored": "fit no stage, or had no id of the unit",
     "duplicate": "an event_id that the unit already had",
     "late": "older than the horizon when they came",
-    "invalid": "went to the dead letters",
+    "invalid": "could not be used: in the stream they go to the dead letters",
     "bot": "bots, internal and test traffic",
 }
 
@@ -95,15 +97,17 @@ def _heading(report: Report) -> RenderableType:
 
 def _funnel(stages: tuple[StageFigures, ...]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("stage", no_wrap=True, overflow="ellipsis", max_width=LONGEST_NAME)
+    names = [_stage_name(stage) for stage in stages]
+    cells = max(FEWEST_CELLS, min(BAR_CELLS, NAME_AND_BAR - max(map(len, names))))
+    table.add_column("stage", no_wrap=True)
     table.add_column("", no_wrap=True)
     for name in ("attempts", "of start", "of prev.", "median"):
         table.add_column(name, justify="right", no_wrap=True)
     most = max(stage.attempts for stage in stages) or 1
-    for stage in stages:
+    for stage, name in zip(stages, names, strict=True):
         table.add_row(
-            Text.assemble(safe(stage.stage), " (optional)" if stage.optional else ""),
-            Text(bar(stage.attempts / most), style="cyan"),
+            name,
+            Text(bar(stage.attempts / most, cells), style="cyan"),
             f"{stage.attempts:,}",
             percent(stage.conversion_from_start),
             percent(stage.conversion_from_previous),
@@ -112,9 +116,17 @@ def _funnel(stages: tuple[StageFigures, ...]) -> Table:
     return table
 
 
+def _stage_name(stage: StageFigures) -> Text:
+    """The stage as its row begins, at most LONGEST_NAME characters."""
+    mark = " (optional)" if stage.optional else ""
+    return Text.assemble(safe(stage.stage, LONGEST_NAME - len(mark)), mark)
+
+
 def _notes(report: Report) -> Iterable[RenderableType]:
     until = "" if report.horizon is None else f" (events are known until {_moment(report.horizon)})"
-    if report.matured < report.attempts:
+    if not report.matured:
+        yield _note(f"No rates yet: they count attempts whose window has passed, and none has{until}.")
+    elif report.matured < report.attempts:
         yield _note(
             f"Rates count the {report.matured:,} attempts whose window has passed{until}; the others may move on."
         )

@@ -33,9 +33,8 @@ def test_an_unreachable_broker_is_waited_for_by_name(tmp_path: Path, broker: Emb
         worker.until(lambda: "trying again" in worker.text(), "say what it waits for")
         assert f"no broker answers at {NOWHERE}" in worker.text()
         assert "check kafka.servers; trying again in 1 s" in worker.text()
-        assert "Traceback" not in worker.text()
-        settings_with(stack, NOWHERE, NOWHERE)
         worker.stop(10)
+        assert "Traceback" not in worker.text()
 
 
 def test_an_unreachable_clickhouse_is_waited_for_by_name(tmp_path: Path, broker: EmbeddedKafka) -> None:
@@ -68,7 +67,7 @@ def test_partitions_added_to_a_keyed_source_are_refused_with_the_remedy(
         worker = stack.start("worker")
         assert worker.stop() == 0
         admin = KafkaAdminClient(bootstrap_servers=stack.servers)
-        admin.create_partitions({stack.topic("clicks"): {"count": 5}})
+        admin.create_partitions({stack.topic("clicks"): 5})
         admin.close()
         refused = stack.start("worker", ready=False)
         assert refused.wait(30) == 2

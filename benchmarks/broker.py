@@ -53,6 +53,16 @@ class Progress:
         self._consumer.close()
 
 
+def count(servers: str, topic: str) -> int:
+    """Records of a topic."""
+    consumer = KafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        return int(sum(consumer.end_offsets(partitions).values()))
+    finally:
+        consumer.close()
+
+
 def read_back(servers: str, topic: str) -> Iterator[Any]:
     """All records of a topic as kafka-python gives them, partition by partition."""
     consumer = KafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, max_poll_records=20_000)

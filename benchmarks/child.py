@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from schemas.errors import SinkError
 

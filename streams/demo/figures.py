@@ -53,6 +53,10 @@ class Reader:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Ends the readings. Does nothing before `start`."""
         self._stop.set()

@@ -33,6 +33,10 @@ class Sender:
     def start(self) -> None:
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Ends the traffic; what was sent is in Kafka. Does nothing before `start`."""
         self._stop.set()

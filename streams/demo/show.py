@@ -32,6 +32,7 @@ TALL = 32
 
 def run_demo(wish: Wish, directory: Path, console: Console, *, keep: bool, seconds: float | None) -> None:
     """Runs until Ctrl-C, SIGTERM, or for `seconds`. Raises FunnelwatchError; leaves no process in any case."""
+    timeline(wish, int(time.time() * 1000))  # a wish that can't be fulfilled is refused before anything starts
     servers = Servers(directory)
     with claim(directory, keep=keep), Interrupts(servers.kill, seconds) as interrupts:
         try:
@@ -82,6 +83,10 @@ def _figures(
     error: SinkError | None = reader.error or sender.error
     if error is not None:
         raise error
+    if not (reader.alive and sender.alive):
+        raise SinkError(
+            "the demo's own thread has ended, which is a fault of funnelwatch; please report what stands above"
+        )
     reading = reader.now
     lines = notes(reading, funnel, fault) if console.is_terminal else [brief_note(reading, fault)]
     if console.is_terminal and console.height >= TALL:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
+
+import msgspec
 
 from schemas.decode.money import money
 from schemas.errors import InvalidEvent
@@ -17,6 +19,7 @@ from schemas.rows import NONE
 from streams.engine.state import Hit, Money
 
 Predicate = Callable[[Event], bool]
+Known = TypeVar("Known")
 Convert = Callable[[int, str, int], int | None]
 
 #: Event names whose matchers are remembered. More (a site that puts ids into names) are worked out each time.
@@ -127,12 +130,13 @@ def unit_key(unit: Unit, event: Event) -> str | None:
 
 
 class Matcher:
-    """What one event name means to one funnel. Bit k of a mask is stage k."""
+    """What one event name means to one funnel. Bit k of a mask is stage k. `plain`: no condition has to be looked at, and `always` is
+    the mask of every event of this name. `place`: of the funnel in its log."""
 
-    __slots__ = ("always", "conditional", "exclude", "funnel", "refund")
+    __slots__ = ("always", "conditional", "exclude", "funnel", "place", "plain", "refund", "relevant")
 
-    def __init__(self, funnel: CompiledFunnel, name: str) -> None:
-        self.funnel = funnel
+    def __init__(self, funnel: CompiledFunnel, name: str, place: int = 0) -> None:
+        self.funnel, self.place = funnel, place
         self.always = self.exclude = 0
         self.conditional: list[tuple[int, list[Predicate]]] = []
         self.refund = any(fnmatchcase(name, glob) for glob in funnel.definition.refunds)
@@ -145,10 +149,8 @@ class Matcher:
                 self.conditional.append((1 << index, [predicate(condition) for condition in stage.where]))
             else:
                 self.always |= 1 << index
-
-    @property
-    def relevant(self) -> bool:
-        return bool(self.always or self.conditional or self.exclude or self.refund)
+        self.relevant = bool(self.always or self.conditional or self.exclude or self.refund)
+        self.plain = self.relevant and not self.conditional
 
     def mask(self, event: Event) -> int:
         """The stages that the event fits."""
@@ -255,23 +257,50 @@ def largest_within(stages: Sequence[Stage]) -> int | None:
     return None if not limits or None in limits else max(limit for limit in limits if limit is not None)
 
 
+Look = tuple[Matcher, int | None]
+
+
+class Concern(msgspec.Struct, frozen=True):
+    """What events of one name mean to a log: the matchers of the funnels that they may concern. `looks`: these with their
+    masks, if no condition has to be looked at (they are then the same for every event)."""
+
+    matchers: tuple[Matcher, ...]
+    looks: list[Look] | None
+
+    def look(self, event: Event) -> list[Look]:
+        """Each matcher with the stages that the event fits, None if its funnel does not look at it."""
+        return [(matcher, matcher.always if matcher.plain else matcher.look(event)) for matcher in self.matchers]
+
+
 class Index:
-    """From event name to the matchers of the funnels that it concerns."""
+    """From event name to what it means to the funnels of a log."""
 
     def __init__(self, funnels: Sequence[CompiledFunnel]) -> None:
         self.funnels = tuple(funnels)
-        self._known: dict[str, tuple[Matcher | None, ...] | None] = {}
+        self._everyone: dict[str, Concern] = {}
+        self._concerned: dict[str, Concern | None] = {}
 
-    def find(self, name: str) -> tuple[Matcher | None, ...] | None:
-        """One matcher a funnel, in their order (None: does not concern it); None if the name concerns no funnel."""
+    def concerned(self, name: str) -> Concern | None:
+        """What events of this name mean to the funnels that they may concern; mostly None."""
         try:
-            return self._known[name]
+            return self._concerned[name]
         except KeyError:
-            return self._work_out(name)
+            matchers = tuple(matcher for matcher in self.everyone(name).matchers if matcher.relevant)
+            plain = all(matcher.plain for matcher in matchers)
+            found = Concern(matchers, [(matcher, matcher.always) for matcher in matchers] if plain else None)
+            return remember(self._concerned, name, found if matchers else None)
 
-    def _work_out(self, name: str) -> tuple[Matcher | None, ...] | None:
-        matchers = tuple(m if (m := Matcher(funnel, name)).relevant else None for funnel in self.funnels)
-        found = matchers if any(matchers) else None
-        if len(self._known) < KNOWN_NAMES:
-            self._known[name] = found
-        return found
+    def everyone(self, name: str) -> Concern:
+        """What it means to every funnel, in their order."""
+        try:
+            return self._everyone[name]
+        except KeyError:
+            matchers = tuple(Matcher(funnel, name, place) for place, funnel in enumerate(self.funnels))
+            return remember(self._everyone, name, Concern(matchers, None))
+
+
+def remember(known: dict[str, Known], name: str, found: Known) -> Known:
+    """Keeps what was worked out, for as many names as are kept at all."""
+    if len(known) < KNOWN_NAMES:
+        known[name] = found
+    return found

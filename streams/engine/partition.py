@@ -12,15 +12,18 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
+from schemas.errors import ConfigError
 from schemas.event import HEARTBEAT, Event
 from schemas.funnel import Unit
-from schemas.progress import EVENT_COUNTS, Progress
+from schemas.progress import Progress
 from schemas.reasons import Outcome
-from schemas.rows import Kind, Row
+from schemas.rows import Row
 from streams.engine.clock import Clock
-from streams.engine.match import CompiledFunnel, Index, Matcher, unit_key
+from streams.engine.match import CompiledFunnel, Index, Look, Matcher, unit_key
 from streams.engine.state import FORMAT, Hit, UnitState, pack, unpack
-from streams.engine.unit import DAY, Changes, apply, due, new_state, settle
+from streams.engine.tally import Tally
+from streams.engine.unit import DAY, FOLD, Changes, apply, due, new_state, settle
+from streams.engine.walk import KIND_END, KIND_ENTER
 
 #: Key of the partition's own state among those of its units (which begin with "=" or "~").
 META = "!"
@@ -28,29 +31,6 @@ META = "!"
 RECENT = 50_000
 #: `wake` of a unit that is over.
 FINISHED = 1 << 62
-
-Matchers = Sequence[Matcher | None]
-
-
-class Tally(msgspec.Struct, array_like=True, gc=False):
-    """What became of the records so far. `ignored`, `duplicate`: those that no funnel looked at. `funnels`: by tag, what
-    each adds to these; they begin below zero, at what was counted before the version was there."""
-
-    read: int = 0
-    invalid: int = 0
-    bot: int = 0
-    ignored: int = 0
-    duplicate: int = 0
-    funnels: dict[int, dict[str, int]] = {}
-
-    def begin(self, tag: int) -> dict[str, int]:
-        """The counts of a funnel version, which may be new."""
-        counts = self.funnels.get(tag)
-        if counts is None:
-            counts = self.funnels[tag] = dict.fromkeys(EVENT_COUNTS, 0)
-            for name in ("read", Outcome.INVALID, Outcome.BOT, Outcome.IGNORED, Outcome.DUPLICATE):
-                counts[name] = -getattr(self, name)
-        return counts
 
 
 class Meta(msgspec.Struct, array_like=True, gc=False):
@@ -74,6 +54,17 @@ unpack_meta = msgspec.msgpack.Decoder(Meta).decode
 unpack_wake = msgspec.msgpack.Decoder(Wake).decode
 
 
+def read_head(packed: bytes) -> Wake:
+    """The head of a packed unit. Raises ConfigError for state that another version of funnelwatch wrote: it is not misread."""
+    head = unpack_wake(packed)
+    if head.format != FORMAT:
+        raise ConfigError(
+            "state", f"was written in format {head.format}, this version reads {FORMAT}",
+            "run the version that wrote it, or give kafka.topic_prefix and kafka.group_prefix new names and start anew",
+        )  # fmt: skip
+    return head
+
+
 class Result(msgspec.Struct, gc=False):
     """The changes of a chunk. `state`: key → packed value, None = tombstone; in this order, the partition's own last."""
 
@@ -91,17 +82,18 @@ class Partition:
     ) -> None:
         self.log, self.number, self.unit, self.store = log, number, unit, store
         self.funnels, self.index = tuple(funnels), Index(funnels)
-        self.nobody = (None,) * len(self.funnels)
+        self.by_session = unit is Unit.SESSION
         self.takes_all = any(funnel.strict for funnel in funnels)
         self.known_tags = {funnel.tag: funnel for funnel in funnels}
         meta = store.get(META)
         self.meta = unpack_meta(meta) if meta is not None else Meta()
         self.clock, self.tally = self.meta.clock, self.meta.tally
-        self.outcomes = [self.tally.begin(funnel.tag) for funnel in funnels]
+        self.counts = [self.tally.begin(funnel.tag) for funnel in funnels]
         self.live: dict[str, UnitState] = {}
+        self.warm: dict[str, UnitState] = {}
         self.recent: tuple[set[str], set[str]] = (set(), set())
         self.out = Changes()
-        heads = [(unpack_wake(value), key) for key, value in store.items() if key != META]
+        heads = [(read_head(value), key) for key, value in store.items() if key != META]
         self.heap = [(head.wake, key) for head, key in heads if head.wake < FINISHED]
         self.finished = [key for head, key in heads if head.wake == FINISHED and head.offset <= self.meta.offset]
         heapify(self.heap)
@@ -179,74 +171,82 @@ class Partition:
         self.wake_all(offset)
 
     def take(self, offset: int, event: Event) -> None:
-        """Counts the event, and moves its unit by it."""
+        """Counts the event, and moves its unit by it. What no funnel looks at leaves no trace but its id among the recent."""
         if event.bot:
             if not self.repeated(event.event_id):
                 self.tally.bot += 1
             return
-        gap_session = self.unit is Unit.SESSION and event.session_id is None
-        found = self.index.find(event.event)
-        masks = found and [None if matcher is None else matcher.look(event) for matcher in found]
-        if not self.takes_all and not gap_session and (not masks or masks.count(None) == len(masks)):
-            if not self.repeated(event.event_id):
-                self.tally.ignored += 1
+        gap_session = self.by_session and event.session_id is None
+        everything = gap_session or self.takes_all
+        concern = self.index.everyone(event.event) if everything else self.index.concerned(event.event)
+        if concern is None:
+            self.repeated(event.event_id)
             return
         key = unit_key(self.unit, event)
         if key is None:
-            self.tally.ignored += 1
             return
-        self.move(offset, key, event, found or self.nobody, masks or self.nobody, gap_session=gap_session)
+        looks = concern.looks
+        if looks is None:
+            looks = concern.look(event)
+            if not everything and all(mask is None for _, mask in looks):
+                self.repeated(event.event_id)
+                return
+        self.move(offset, key, event, looks, gap_session=gap_session)
 
     def repeated(self, event_id: str) -> bool:
         """Whether an event that no funnel looks at was seen lately; counts it then."""
         new, old = self.recent
         if event_id in new or event_id in old:
-            self.tally.duplicate += 1
+            self.tally.repeated += 1
             return True
         new.add(event_id)
         if len(new) >= RECENT:
             self.recent = (set(), new)
         return False
 
-    def move(
-        self, offset: int, key: str, event: Event, found: Matchers, masks: Sequence[int | None], *, gap_session: bool
-    ) -> None:
-        """The event in each funnel: late, duplicate, ignored, or a step of the unit's walk. `masks`: None = not looked at."""
+    def move(self, offset: int, key: str, event: Event, looks: list[Look], *, gap_session: bool) -> None:
+        """The event in each funnel: late, duplicate, or a step of the unit's walk. `looks`: mask None = not looked at."""
         unit = self.load(key)
-        if offset <= unit.offset:
-            # A crash left this unit's state written but not the partition's: the step is done, only the count is missing.
-            for counts, mask in zip(self.outcomes, masks, strict=True):
-                counts[Outcome.IGNORED if mask is None else Outcome.MATCHED] += 1
-            return
-        unit.offset = offset
+        replayed = offset <= unit.offset
+        unit.offset = max(unit.offset, offset)
         self.out.unit_id, self.out.revision = key[1:], offset
-        outcomes = [
-            self.step(unit, event, funnel, matcher, mask, gap_session=gap_session)
-            for funnel, matcher, mask in zip(self.funnels, found, masks, strict=True)
-        ]
-        duplicate = Outcome.DUPLICATE in outcomes
-        for counts, outcome in zip(self.outcomes, outcomes, strict=True):
-            counts[Outcome.DUPLICATE if duplicate and outcome is Outcome.IGNORED else outcome] += 1
+        taken, duplicate = 0, False
+        for matcher, mask in looks:
+            if replayed:
+                # A crash left this unit's state written but not the partition's: done already, only the count is missing.
+                self.counts[matcher.place].matched += mask is not None
+                continue
+            outcome = self.step(unit, event, matcher, mask, gap_session=gap_session)
+            if outcome is Outcome.DUPLICATE:
+                duplicate = True
+            elif mask is not None:
+                taken |= 1 << matcher.place
+                if outcome is Outcome.MATCHED:
+                    self.counts[matcher.place].matched += 1
+                else:
+                    self.counts[matcher.place].late += 1
+        if duplicate:
+            for place, counts in enumerate(self.counts):
+                counts.duplicate += not taken >> place & 1
         self.schedule(key, unit)
 
-    def step(
-        self, unit: UnitState, event: Event, funnel: CompiledFunnel, matcher: Matcher | None, mask: int | None,
-        *, gap_session: bool,
-    ) -> Outcome:  # fmt: skip
+    def step(self, unit: UnitState, event: Event, matcher: Matcher, mask: int | None, *, gap_session: bool) -> Outcome:
         """The event in one funnel."""
-        if mask is None and not funnel.strict and not gap_session:
+        funnel, clock = matcher.funnel, self.clock
+        if mask is None and not gap_session and not funnel.strict:
             return Outcome.IGNORED
-        horizon = self.clock.horizon(funnel.lateness)
+        horizon = clock.watermark - funnel.lateness
+        horizon = max(horizon, clock.floor)
         if event.ts < horizon:
-            return Outcome.IGNORED if mask is None else Outcome.LATE
+            return Outcome.LATE
         gap = funnel.gap if gap_session else 0
         state = unit.funnels.get(funnel.tag)
         if state is None:
             state = unit.funnels[funnel.tag] = new_state()
-        hit = Hit(event.ts, event.event_id) if matcher is None or mask is None else matcher.hit(event, mask)
+        hit = Hit(event.ts, event.event_id) if mask is None else matcher.hit(event, mask)
         outcome = apply(funnel, state, hit, horizon, gap, self.out)
         state.due = due(funnel, state, gap)
-        return Outcome.IGNORED if mask is None and outcome is Outcome.MATCHED else outcome
+        return outcome
 
     # -- units and time --------------------------------------------------------------------------------------
 
@@ -254,21 +254,23 @@ class Partition:
         """The unit's state, in this chunk's working copy."""
         unit = self.live.get(key)
         if unit is None:
-            packed = self.store.get(key)
-            unit = unpack(packed) if packed is not None else UnitState(FORMAT, -1, 0, {})
+            unit = self.warm.get(key)
+            if unit is None:
+                packed = self.store.get(key)
+                unit = unpack(packed) if packed is not None else UnitState(FORMAT, -1, FINISHED, {})
             self.live[key] = unit
-            if packed is None:
-                unit.wake = FINISHED
         return unit
 
     def schedule(self, key: str, unit: UnitState) -> None:
         """Keeps one live entry a unit on the heap: the watermark at which it is due. A later one is found when it pops."""
+        earliest = unit.wake
         for tag, state in unit.funnels.items():
             funnel = self.known_tags.get(tag)
             wake = state.due if funnel is None else state.due + funnel.lateness
-            if wake < unit.wake:
-                unit.wake = wake
-                heappush(self.heap, (wake, key))
+            earliest = min(earliest, wake)
+        if earliest < unit.wake:
+            unit.wake = earliest
+            heappush(self.heap, (earliest, key))
 
     def declare(self, ts: int) -> None:
         """Nothing older than this time (ms) will come: heartbeat of a source that feeds this log directly."""
@@ -337,26 +339,26 @@ class Partition:
         self.open.subtract(opened(self.out.withdrawn))
         rows = last_of_each(self.out.rows) if self.out.withdrawn else self.out.rows
         result = Result(rows, self.out.withdrawn, state, [self.progress(funnel) for funnel in self.funnels])
+        self.warm = {key: unit for key, unit in self.live.items() if unit.funnels}
         self.live, self.out = {}, Changes()
         return result
 
     def fold(self, key: str, unit: UnitState) -> None:
         """Settles what can't change any more, so that the packed value stays short."""
         for tag, state in unit.funnels.items():
-            funnel = self.known_tags.get(tag)
-            if funnel is not None and state.pending:
-                settle(funnel, state, self.clock.horizon(funnel.lateness), funnel.gap if key[0] == "~" else 0, self.out)
+            pending, funnel = state.pending, self.known_tags.get(tag)
+            if funnel is None or not pending:
+                continue
+            horizon = self.clock.horizon(funnel.lateness)
+            if pending[-1].ts < horizon or len(pending) > FOLD:
+                settle(funnel, state, horizon, funnel.gap if key[0] == "~" else 0, self.out)
 
     def progress(self, funnel: CompiledFunnel) -> Progress:
         """How far this partition has come in that funnel, and what became of its records."""
-        tally, counts = self.tally, self.tally.funnels[funnel.tag]
+        clock, outcomes = self.clock, self.tally.outcomes(self.tally.funnels[funnel.tag])
         return Progress(
             funnel=funnel.name, version=funnel.version, log=self.log, partition=self.number, revision=self.meta.offset,
-            watermark=self.clock.watermark, horizon=self.clock.horizon(funnel.lateness),
-            read=counts["read"] + tally.read, matched=counts[Outcome.MATCHED],
-            ignored=counts[Outcome.IGNORED] + tally.ignored, duplicate=counts[Outcome.DUPLICATE] + tally.duplicate,
-            late=counts[Outcome.LATE], invalid=counts[Outcome.INVALID] + tally.invalid,
-            bot=counts[Outcome.BOT] + tally.bot,
+            watermark=clock.watermark, horizon=clock.horizon(funnel.lateness), **outcomes,
         )  # fmt: skip
 
     def _count_open(self, store: Mapping[str, bytes]) -> Counter[str]:
@@ -384,8 +386,8 @@ def opened(rows: Iterable[Row]) -> Counter[str]:
     for row in rows:
         if row.is_deleted:
             continue
-        if row.kind == Kind.END.value:
+        if row.kind == KIND_END:
             found[row.funnel] -= 1
-        elif row.kind == Kind.ENTER.value and row.stage == 0:
+        elif row.stage == 0 and row.kind == KIND_ENTER:
             found[row.funnel] += 1
     return found

@@ -69,7 +69,7 @@ def apply(funnel: CompiledFunnel, state: FunnelState, hit: Hit, horizon: int, ga
     else:
         if state.tip is None:
             state.tip = state.base.copy()
-        move(funnel, state.tip, hit, gap, out.unit_id, out)
+        (step_unordered if funnel.unordered else step)(funnel, state.tip, hit, gap, out.unit_id, out)
         pending.append(hit)
     if len(state.pending) > PENDING:
         fold_until(funnel, state, count_before(state.pending, horizon), gap, out.unit_id)

@@ -236,10 +236,8 @@ def write_edge(
     funnel: CompiledFunnel, walk: Walk, attempt: Attempt, hit: Hit, came_from: str, target: int, out: Rows
 ) -> None:
     """A move that reached nothing new: back, forward again, or past a required stage."""
-    if target < attempt.current:
-        direction = BACK
-    else:
-        direction = FORWARD if attempt.reached >> target & 1 else SKIP
+    ahead = FORWARD if attempt.reached >> target & 1 else SKIP
+    direction = BACK if target < attempt.current else ahead
     out.rows.append(Row(
         funnel.name, funnel.version, attempt.id.hex(), KIND_MOVE, hit.event_id, out.revision, 0,
         out.unit_id, walk.session_start, attempt.number, attempt.recovered, attempt.entry, hit.ts, hit.event_id,

@@ -15,7 +15,7 @@ from faust.app import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
+from faust.types import TP, AppT
 
 from streams.stream.chunks import ChunkScheduler
 
@@ -95,6 +95,11 @@ class SafeTableManager(TableManager):
 def recovered(app: App) -> bool:
     """Whether all state of the assigned partitions has been read back."""
     return cast("SafeTableManager", app.tables).recovery.completed.is_set()
+
+
+def reads_changelog(app: AppT, tp: TP) -> bool:
+    """Whether this partition of a changelog is this worker's now."""
+    return tp in cast("SafeTableManager", app.tables).recovery.active_tps
 
 
 def committed(app: App, tp: TP) -> int | None:

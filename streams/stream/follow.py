@@ -44,7 +44,7 @@ class Follower:
         self.sources = {source.topic: source for source in sources}
         self.logs = {unit_log.topic: unit_log for unit_log in unit_logs}
         self._done: dict[tuple[int, TP], int] = {}
-        self._told: dict[tuple[str, str, int], Progress] = {}
+        self._told: dict[tuple[str, str, str, int], Progress] = {}
         self._silent_since: dict[tuple[str, int], float] = {}
 
     # -- chunks
@@ -128,7 +128,7 @@ class Follower:
 
     def count_outcomes(self, progress: Progress) -> None:
         """What the partition's tally rose by since the last chunk (a recovered tally is where it begins)."""
-        place = (progress.version, progress.log, progress.partition)
+        place = (progress.funnel, progress.version, progress.log, progress.partition)
         before = self._told.get(place)
         self._told[place] = progress
         if before is not None and before.revision <= progress.revision:
@@ -137,7 +137,7 @@ class Follower:
     def begin(self, unit_log: UnitLog, number: int) -> None:
         """A partition was built from its state: what it holds was told by whoever had it before."""
         for progress in (unit_log.partition(number).progress(funnel) for funnel in unit_log.funnels):
-            self._told[progress.version, progress.log, progress.partition] = progress
+            self._told[progress.funnel, progress.version, progress.log, progress.partition] = progress
 
     def open_attempts(self) -> dict[str, int]:
         """Open attempts by funnel, of this worker's partitions."""

@@ -12,6 +12,8 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from streams.stream.faust_fixes import reads_changelog
+
 State = dict[str, bytes]
 
 
@@ -43,6 +45,8 @@ class StateTable(faust.Table[str, bytes]):
         try:
             for event in batch:
                 chunk = event.value
+                if not self.reads(TP(chunk.topic, chunk.partition)):
+                    continue
                 part = self.part(chunk.partition)
                 for record in chunk.records:
                     key = record.key.decode()
@@ -55,6 +59,11 @@ class StateTable(faust.Table[str, bytes]):
         except Exception as error:  # recovery.py only logs what goes wrong here, and goes on with holes
             self.app.loop.create_task(self.app.crash(error))
             raise
+
+    def reads(self, tp: TP) -> bool:
+        """Whether this is a partition of the table's own changelog that this worker has. recovery.py hands what was still queued of
+        a revoked one to whichever table came last, and what it left there would pass for the whole when it returns."""
+        return tp.topic == self.changelog_topic.get_topic_name() and reads_changelog(self.app, tp)
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0

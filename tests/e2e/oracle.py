@@ -16,7 +16,7 @@ from sinks.clickhouse.client import Client
 from streams.batch.intake import BatchInput
 from streams.batch.run import Batch, run
 from streams.engine.batch import walk_hits
-from streams.engine.match import CompiledFunnel, Index, unit_key
+from streams.engine.match import CompiledFunnel, Matcher, unit_key
 from streams.engine.state import Hit
 
 Decode = Callable[[bytes], Event]
@@ -77,15 +77,16 @@ def batch_report(funnel: Funnel, records: Sequence[bytes], decode: Decode) -> Re
 def rows_of(definition: Funnel, events: Iterable[Event], horizon: int) -> list[Row]:
     """The final rows of all units: as `streams.engine.batch.walk_unit`, for many units at once."""
     funnel = CompiledFunnel(definition)
-    index, units = Index([funnel]), dict[str, dict[str, Hit]]()
+    matchers, units = dict[str, Matcher](), dict[str, dict[str, Hit]]()
     for event in events:
         key = unit_key(definition.unit, event)
         if event.bot or key is None or event.event == HEARTBEAT:
             continue
-        found = index.find(event.event)
-        matcher = found[0] if found else None
-        mask = None if matcher is None else matcher.look(event)
-        if matcher is not None and mask is not None:
+        if event.event not in matchers:
+            matchers[event.event] = Matcher(funnel, event.event)
+        matcher = matchers[event.event]
+        mask = matcher.look(event)
+        if mask is not None:
             hit = matcher.hit(event, mask)
         elif funnel.strict or key[0] == "~":
             hit = Hit(event.ts, event.event_id)

@@ -13,7 +13,7 @@ from schemas.event import MONEY_SCALE
 from schemas.funnel import Funnel
 from schemas.metrics import Metric
 from schemas.report import Report, previous_required
-from schemas.rows import Direction, End, Kind, Row
+from schemas.rows import NONE, Direction, End, Kind, Row
 from tests.e2e.child import Child
 
 #: (counter, funnel, dimension, value, further labels as sorted pairs) → amount.
@@ -23,6 +23,7 @@ _COUNTERS = (
     m.ATTEMPTS_STARTED, m.STAGE_ENTERED, m.STAGE_DROPPED, m.CONVERSIONS, m.RECOVERED, m.TRANSITIONS, m.CONVERSION_VALUE,
     m.REFUND_VALUE, m.STAGE_CONVERSIONS,
 )  # fmt: skip
+EVERYTHING = (m.ALL, m.ALL)
 _SHARED = (m.SITE, m.FUNNEL, m.DIMENSION, m.VALUE, m.COUNTER)
 
 
@@ -56,55 +57,69 @@ def event_counters(worker: Child) -> dict[tuple[str, str], int]:
     return found
 
 
-def counters_of(funnels: Iterable[Funnel], reports: Mapping[str, Report], rows: Iterable[Row]) -> dict[Series, int]:
-    """What the counters must be. Attempts, drop-offs and conversions come from the reports, edges and money from the rows."""
-    definitions = {funnel.name: funnel for funnel in funnels}
-    wanted = Counter[Series]()
+class Wanted:
+    """Sums of what the counters must be. Levels come from the reports, edges and money from the rows."""
 
-    def add(metric: Metric, funnel: str, amount: int, segment: tuple[str, str] = (m.ALL, m.ALL), **labels: str) -> None:
-        wanted[metric.name, funnel, *segment, tuple(sorted((key, text) for key, text in labels.items() if text))] += (
-            amount
-        )
+    def __init__(self, funnels: Iterable[Funnel]) -> None:
+        self.funnels = {funnel.name: funnel for funnel in funnels}
+        self.sums = Counter[Series]()
 
-    for name, report in reports.items():
-        add(m.CONVERSIONS, name, report.converted)
-        add(m.RECOVERED, name, report.recovered)
-        segments = {(m.ALL, m.ALL): report.stages} | {
-            (dimension, value): stages for dimension, values in report.by.items() for value, stages in values.items()
-        }
+    def add(
+        self, metric: Metric, funnel: str, amount: int, segment: tuple[str, str] = EVERYTHING, **labels: str
+    ) -> None:
+        """Adds to one series."""
+        self.sums[metric.name, funnel, *segment, tuple(sorted(labels.items()))] += amount
+
+    def report(self, report: Report) -> None:
+        """Attempts, stages, drop-offs by reason."""
+        name = report.funnel
+        self.add(m.CONVERSIONS, name, report.converted)
+        self.add(m.RECOVERED, name, report.recovered)
+        segments = {EVERYTHING: report.stages}
+        for dimension, values in report.by.items():
+            segments |= {(dimension, value): stages for value, stages in values.items()}
         for segment, stages in segments.items():
-            add(m.ATTEMPTS_STARTED, name, stages[0].attempts, segment)
+            self.add(m.ATTEMPTS_STARTED, name, stages[0].attempts, segment)
             for figures in stages:
-                add(m.STAGE_ENTERED, name, figures.attempts, segment, funnel_stage=figures.stage)
+                self.add(m.STAGE_ENTERED, name, figures.attempts, segment, funnel_stage=figures.stage)
                 for reason, count in figures.dropped_by.items():
-                    add(m.STAGE_DROPPED, name, count, segment, funnel_stage=figures.stage, reason=reason)
-    for row in rows:
-        funnel = definitions[row.funnel]
-        mine = [(m.ALL, m.ALL), *zip(funnel.dimensions, row.entry_dims, strict=True)]
+                    self.add(m.STAGE_DROPPED, name, count, segment, funnel_stage=figures.stage, reason=reason)
+
+    def row(self, row: Row) -> None:
+        """Edges, money, and of single segments what reports don't have."""
+        segments = list(zip(self.funnels[row.funnel].dimensions, row.entry_dims, strict=True))
         if row.kind == Kind.END and row.outcome == End.CONVERTED:
-            for segment in mine[1:]:
-                add(m.CONVERSIONS, row.funnel, 1, segment)
-        if row.kind in (Kind.ENTER, Kind.MOVE):
-            edge = Direction.FORWARD if row.kind == Kind.ENTER else Direction(row.direction)
-            add(
-                m.TRANSITIONS,
-                row.funnel,
-                1,
-                from_stage=row.from_stage or "(none)",
-                to_stage=row.to_stage,
-                direction=edge.value,
-            )
+            for segment in segments:
+                self.add(m.CONVERSIONS, row.funnel, 1, segment)
+        elif row.kind in (Kind.ENTER, Kind.MOVE):
+            way = Direction.FORWARD.value if row.kind == Kind.ENTER else row.direction
+            before = row.from_stage or NONE
+            self.add(m.TRANSITIONS, row.funnel, 1, from_stage=before, to_stage=row.to_stage, direction=way)
         if row.kind == Kind.ENTER:
-            for segment in mine:
-                if row.stage == 0 and row.recovered and segment != (m.ALL, m.ALL):
-                    add(m.RECOVERED, row.funnel, 1, segment)
-                for level in converted_from(funnel, row):
-                    add(m.STAGE_CONVERSIONS, row.funnel, 1, segment, funnel_stage=level)
+            self.entered(row, segments)
         if row.value:
             metric = m.CONVERSION_VALUE if row.value > 0 else m.REFUND_VALUE
-            for segment in mine:
-                add(metric, row.funnel, abs(row.value), segment, currency=row.currency)
-    return {place: amount for place, amount in wanted.items() if amount}
+            for segment in [EVERYTHING, *segments]:
+                self.add(metric, row.funnel, abs(row.value), segment, currency=row.currency)
+
+    def entered(self, row: Row, segments: list[tuple[str, str]]) -> None:
+        """A stage reached: it converts those before it."""
+        if row.stage == 0 and row.recovered:
+            for segment in segments:
+                self.add(m.RECOVERED, row.funnel, 1, segment)
+        for level in converted_from(self.funnels[row.funnel], row):
+            for segment in [EVERYTHING, *segments]:
+                self.add(m.STAGE_CONVERSIONS, row.funnel, 1, segment, funnel_stage=level)
+
+
+def counters_of(funnels: Iterable[Funnel], reports: Mapping[str, Report], rows: Iterable[Row]) -> dict[Series, int]:
+    """What the counters must be, but those at 0."""
+    wanted = Wanted(funnels)
+    for report in reports.values():
+        wanted.report(report)
+    for row in rows:
+        wanted.row(row)
+    return {place: amount for place, amount in wanted.sums.items() if amount}
 
 
 def converted_from(funnel: Funnel, row: Row) -> list[str]:

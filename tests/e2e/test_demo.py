@@ -136,7 +136,7 @@ def test_figures_move_the_fault_shows_and_ctrl_c_leaves_nothing(start: Callable[
     visits = [int(number.replace(",", "")) for number in re.findall(r"purchase: visit ([0-9,]+)", demo.said)]
     assert visits == sorted(visits)
     assert f"  worker      http://{load_settings(config, {}, {}).web.listen}/metrics" in demo.said
-    assert "mobile × Paid Search loses 80% at purchase" in demo.said
+    demo.until(lambda: "mobile × Paid Search loses 80% at purchase" in demo.said)
 
     assert len(demo.processes()) >= 6  # the demo, Kafka, ClickHouse, the worker and the sink with their guards
     demo.process.send_signal(signal.SIGINT)

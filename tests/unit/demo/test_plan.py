@@ -13,17 +13,18 @@ def wish(visitors: float = 60_000.0, fault_after: float | None = 60.0) -> Wish:
     return Wish(seed=7, visitors_per_day=visitors, fault_after=fault_after)
 
 
-def test_two_hours_at_once_then_an_hour_a_minute_and_the_fault_after_one() -> None:
+def test_the_first_visitors_come_at_once_then_an_hour_a_minute_and_the_fault_after_one() -> None:
     times = timeline(wish(), NOW)
-    assert (times.start_ms, times.live_ms) == (NOW - DAY, NOW - 22 * HOUR)
+    assert (times.start_ms, times.live_ms) == (NOW - DAY, NOW - DAY + 96 * MINUTE)  # 4,000 visitors
     assert times.fault is not None
-    assert times.fault.start_ms == NOW - 21 * HOUR
+    assert times.fault.start_ms == NOW - DAY + 96 * MINUTE + HOUR
     assert times.traffic.faults == (times.fault,)
     assert times.traffic.keyed_by == "session"
 
 
 def test_more_visitors_make_what_is_sent_at_once_shorter() -> None:
-    assert timeline(wish(visitors=288_000.0), NOW).live_ms == NOW - DAY + 30 * MINUTE
+    assert timeline(wish(visitors=288_000.0), NOW).live_ms == NOW - DAY + 20 * MINUTE
+    assert timeline(wish(visitors=1_000.0), NOW).live_ms == NOW - DAY + 2 * HOUR
 
 
 def test_a_calm_demo_has_no_fault() -> None:

@@ -1,0 +1,261 @@
+"""Each correction of Faust, and beside it the same check on the stock class, which fails it: should an upgrade of Faust mend
+one, its second half here says so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock, Mock
+
+import faust
+import pytest
+from aiokafka.structs import ConsumerRecord
+from faust.tables.recovery import Recovery
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+from mode.threads import ServiceThread
+
+from schemas.settings import Kafka
+from streams.stream.app import StreamApp, create_app
+from streams.stream.chunks import Chunk, ChunkSchema
+from streams.stream.faust_fixes import SafeConsumer, SafeRecovery, SafeTableManager, SafeTransport
+from streams.stream.table import StateTable
+
+CLICKS = TP("clicks", 0)
+STATE = TP("state", 0)
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[StreamApp]:
+    """An app that is never started; no broker is needed."""
+    made = create_app("fixes", Kafka(servers=("127.0.0.1:1",)), "one")
+    made.producer = Mock()
+    yield made
+    thread = getattr(made.consumer, "_thread", None)
+    if isinstance(thread, ServiceThread):
+        thread.thread_loop.close()  # its thread was never started
+
+
+def consumer_of(app: StreamApp, kind: type[driver.Consumer]) -> Any:
+    """A consumer of that class, which has read nothing."""
+    app.finalize()
+    app.topics.acking_topics.add(CLICKS.topic)
+    made = kind(
+        app.transport, callback=AsyncMock(), on_partitions_revoked=AsyncMock(), on_partitions_assigned=AsyncMock()
+    )
+    app.consumer = made
+    return made
+
+
+def manager_of(app: StreamApp) -> SafeTableManager:
+    """The app's tables."""
+    assert isinstance(app.tables, SafeTableManager)
+    return app.tables
+
+
+def message(offset: int, tp: TP = CLICKS) -> Any:
+    """What stands for a chunk that ends at this offset."""
+    return ConsumerMessage(tp.topic, tp.partition, offset, 0.0, 0, None, None, b"", None, 0, 0, tp, generation_id=1)
+
+
+def acknowledge(consumer: Any, offset: int) -> None:
+    """The agent has done with the chunk that ends at this offset."""
+    done = message(offset)
+    done.incref()
+    consumer.track_message(done)
+    done.ack(consumer)
+
+
+# -- SafeConsumer._add_gap: chunks are far from each other, and so are records beside a transaction's markers
+
+
+async def commits_of_chunks(consumer: Any, ends: list[int]) -> list[int | None]:
+    """What is committed after each chunk, as `Consumer._drain_messages` and the commit task would go about it."""
+    consumer._committed_offset[CLICKS] = 0
+    commits, read = [], 0
+    for end in ends:
+        if read and end - read > 1:
+            await consumer._add_gap(CLICKS, read + 1, end)
+        read = end
+        acknowledge(consumer, end)
+        commit = consumer._new_offset(CLICKS)
+        commits.append(commit)
+        if commit is not None:
+            consumer._committed_offset[CLICKS] = commit
+    return commits
+
+
+async def test_each_acknowledged_chunk_is_committed_to_its_end(app: StreamApp) -> None:
+    assert await commits_of_chunks(consumer_of(app, SafeConsumer), [499, 999, 1_499]) == [500, 1_000, 1_500]
+
+
+async def test_stock_commits_stall_behind_chunks(app: StreamApp) -> None:
+    assert await commits_of_chunks(consumer_of(app, driver.Consumer), [499, 999, 1_499]) != [500, 1_000, 1_500]
+
+
+# -- SafeConsumer._new_offset (#606): the head was never acknowledged
+
+
+def commits_after_an_unacknowledged_head(consumer: Any) -> int | None:
+    """Records before 3 are committed, 4 to 7 acknowledged; 3 is not: its chunk failed."""
+    consumer._committed_offset[CLICKS] = 3
+    for offset in range(4, 8):
+        acknowledge(consumer, offset)
+    found: int | None = consumer._new_offset(CLICKS)
+    return found
+
+
+async def test_stock_commits_pass_an_unacknowledged_head(app: StreamApp) -> None:
+    assert commits_after_an_unacknowledged_head(consumer_of(app, driver.Consumer)) == 8
+
+
+async def test_no_chunk_is_acknowledged_after_one_that_failed(app: StreamApp) -> None:
+    """Ours has no hole to look for: one sequential agent stops at the first chunk that fails, so nothing after it is acknowledged."""
+    consumer = consumer_of(app, SafeConsumer)
+    consumer._committed_offset[CLICKS] = 3
+    assert consumer._new_offset(CLICKS) is None
+    acknowledge(consumer, 7)
+    assert consumer._new_offset(CLICKS) == 8
+    assert consumer._new_offset(CLICKS) is None  # once
+
+
+# -- SafeRecovery (#596): what is fetched between resuming and seeking
+
+
+class Fetching:
+    """A consumer whose fetcher runs while the coordinator is slow to tell the committed offsets."""
+
+    def __init__(self, app: StreamApp) -> None:
+        self.app, self.flow_active, self.fetching, self.position = app, True, False, 0
+        self.queue = app.FlowControlQueue(maxsize=100, clear_on_resume=True)
+
+    def assignment(self) -> set[TP]:
+        return {CLICKS}
+
+    def stop_flow(self) -> None:
+        self.flow_active = False
+
+    def resume_flow(self) -> None:
+        self.flow_active = True
+
+    def resume_partitions(self, _tps: Any) -> None:
+        self.fetching = True
+
+    async def fetch(self, count: int) -> None:
+        """The fetcher's loop: it hands over records while the flow is on."""
+        for _ in range(count):
+            if self.fetching and self.flow_active and self.app.flow_control.is_active():
+                await self.queue.put(self.position)
+                self.position += 1
+
+    async def perform_seek(self) -> None:
+        await self.fetch(3)
+
+
+async def offsets_after_recovery(app: StreamApp, kind: type[Recovery], method: str) -> list[int]:
+    """The offsets that reach the agent once the recovery is over."""
+    app.flow_control.resume()
+    consumer = Fetching(app)
+    app.consumer = consumer  # type: ignore[assignment]
+    app.consumer_generation_id = 1
+    app._fetcher = SimpleNamespace(maybe_start=AsyncMock())  # type: ignore[assignment]
+    app.assignor = Mock(assigned_standbys=set)
+    recovery = kind(app, app.tables)
+    await getattr(recovery, method)(1)
+    await consumer.fetch(3)
+    return [consumer.queue.get_nowait() for _ in range(consumer.queue.qsize())]
+
+
+WAYS = pytest.mark.parametrize("method", ["on_recovery_completed", "_resume_streams"])
+
+
+@WAYS
+async def test_nothing_is_skipped_when_recovery_ends(app: StreamApp, method: str) -> None:
+    assert await offsets_after_recovery(app, SafeRecovery, method) == [0, 1, 2]
+
+
+@WAYS
+async def test_stock_recovery_skips_what_it_fetched_before_the_seek(app: StreamApp, method: str) -> None:
+    assert await offsets_after_recovery(app, Recovery, method) == [3, 4, 5]
+
+
+async def test_the_app_uses_the_corrected_classes(app: StreamApp) -> None:
+    assert isinstance(app.transport, SafeTransport)
+    assert app.transport.Consumer is SafeConsumer
+    assert isinstance(manager_of(app).recovery, SafeRecovery)
+
+
+# -- StateTable: errors in recovery, and what comes of a partition that is gone
+
+
+def changelog(offset: int, key: bytes | None, value: bytes, tp: TP = STATE) -> Any:
+    """An event of the changelog: a chunk of one record."""
+    record = ConsumerRecord(tp.topic, tp.partition, offset, 0, 0, key, value, None, 0, 0, ())
+    chunk = Chunk([record], None)
+    return SimpleNamespace(message=message(offset, tp), value=chunk, key=key, tp=tp)
+
+
+def add_table(app: StreamApp, kind: type[faust.Table[Any, Any]]) -> Any:
+    """A table of that class, with partition 0 of its changelog assigned."""
+    topic = app.topic(STATE.topic, partitions=2, schema=ChunkSchema(), internal=True)
+    table = kind(app, name="units", partitions=2, changelog_topic=topic)
+    app.tables.add(table)
+    manager_of(app).recovery.add_active(table, STATE)
+    return table
+
+
+async def crashes_in_recovery(app: StreamApp, kind: type[faust.Table[Any, Any]]) -> int:
+    """How often the app is told to crash when a record of the changelog can't be applied."""
+    table = add_table(app, kind)
+    table.recovery_buffer_size = 1
+    app.crash = AsyncMock()  # type: ignore[method-assign]
+    app.consumer = Mock(position=AsyncMock(return_value=0))
+    manager = manager_of(app)
+    recovery = manager.recovery
+    app.flow_control.resume()
+    await manager.changelog_queue.put(changelog(0, None, b"state"))  # no key: nothing to apply it to
+    slurping: asyncio.Future[Any] = asyncio.ensure_future(recovery._slurp_changelogs.fun(recovery))
+    await asyncio.sleep(0.1)
+    slurping.cancel()
+    await asyncio.gather(slurping, return_exceptions=True)
+    return int(app.crash.await_count)
+
+
+async def test_a_changelog_record_that_cannot_be_applied_crashes_the_worker(app: StreamApp) -> None:
+    assert await crashes_in_recovery(app, StateTable) == 1
+
+
+async def test_stock_recovery_goes_on_with_a_hole(app: StreamApp, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert await crashes_in_recovery(app, faust.Table) == 0
+    assert "Error in recovery" in caplog.text
+
+
+async def test_what_was_queued_of_a_partition_that_is_gone_leaves_nothing(app: StreamApp) -> None:
+    """recovery.py `_slurp_changelogs` falls through after its warning and hands the event to the last table."""
+    table = add_table(app, StateTable)
+    table.apply_changelog_batch([
+        changelog(4, b"=a", b"1"),
+        changelog(7, b"=b", b"2", TP(STATE.topic, 1)),
+        changelog(9, b"=c", b"3", TP("state of another table", 0)),
+    ])  # fmt: skip
+    assert table.parts == {0: {"=a": b"1"}}
+    assert table.written == {0: 4}
+    assert table.persisted_offset(TP(STATE.topic, 1)) is None
+
+
+async def test_a_revoked_partition_leaves_nothing(app: StreamApp) -> None:
+    """The memory store keeps revoked keys, and would serve them stale when the partition returns."""
+    table = add_table(app, StateTable)
+    changed: list[int] = []
+    table.on_change = changed.append
+    table.apply_changelog_batch([changelog(4, b"=a", b"1"), changelog(5, b"=b", b"2"), changelog(6, b"=a", b"")])
+    assert table.parts == {0: {"=b": b"2"}}
+    await table.on_rebalance(set(), {STATE, CLICKS}, set(), 1)
+    assert table.parts == {}
+    assert table.persisted_offset(STATE) is None
+    assert changed == [0, 0, 0, 0]

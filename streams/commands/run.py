@@ -78,7 +78,9 @@ def start(role: str, settings: Settings, funnels: tuple[Funnel, ...], layout: La
         from streams.sink import build as build_sink
 
         app = build_sink(settings, funnels, layout)
-    app.Worker(override_logging=False, redirect_stdouts=False, quiet=True).execute_from_commandline()
+    worker = app.Worker(override_logging=False, redirect_stdouts=False, quiet=True)
+    worker.spinner = None  # it would write terminal codes into the log
+    worker.execute_from_commandline()
 
 
 class Child(msgspec.Struct):

@@ -29,14 +29,14 @@ Written by `make bench` (`python -m benchmarks`); run it again to replace the fi
 - **faust**: the dense job the way Faust's documentation writes it (models, one event at a time, a windowed table with its changelog,
   `send`), on the first events of the same stream. It does less: no drop-offs, no late events, no duplicates, no metrics, and nothing waits
   for its changelog. Its CPU per event does not depend on how many there are, so fewer are enough.
-- **dense**: every event is a stage of one funnel of five stages: walks of sessions, about a third of which stop at each stage's
-  door. About 115 bytes an event. **realistic**: four events of five fit no stage of any of three ordered funnels; four breakdown
+- **dense**: every event is a stage of one funnel of five stages: walks of sessions; 15 of 100 stop at each stage. About 115 bytes an event. **realistic**: four events of five fit no stage of any of three ordered funnels; four breakdown
   dimensions, twelve fields, about 435 bytes.
 - Both streams are seeded, have explicit session ids, are keyed by them, lie on 4 partitions and carry 1,000 events a second of event
   time, so that a session's next event mostly comes in another chunk.
 - A figure is only printed if the transitions counted by stage equal a plain count of the walks (for the product: conversions,
   drop-offs and revenue, too). Rounds alternate; figures are medians, with the lowest and the highest round in brackets. The ratio is taken
   within each round.
+- CPU time depends on what else the machine does (shared caches): compare ratios, and read the load average with the rest.
 
 """
 

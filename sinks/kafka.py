@@ -18,6 +18,10 @@ from schemas.settings import Compression, Kafka, SecurityProtocol
 #: Key and value of one record; a value of None is a tombstone.
 KeyValue = tuple[bytes | None, bytes | None]
 
+#: Age (ms) beyond which a record's timestamp is not passed on: Kafka would take what follows from history for older than the
+#: topic's retention, and delete it before it is read.
+OLDEST = 86_400_000
+
 
 def client_options(kafka: Kafka) -> dict[str, Any]:
     """What every aiokafka client needs to reach the brokers."""
@@ -86,10 +90,11 @@ class BatchWriter:
     ) -> int | None:
         """Appends the records in order; returns the offset of the last once all are durable, None if there were none.
 
-        `timestamp`: ms, of all records (default now). Raises SinkError if the brokers don't take them.
+        `timestamp`: ms, of all records (default now; no older than OLDEST). Raises SinkError if the brokers don't take them.
         """
         producer, pending, batch = self._started(), [], None
-        stamp = timestamp if timestamp is not None else int(time.time() * 1000)
+        now = int(time.time() * 1000)
+        stamp = now if timestamp is None else max(timestamp, now - OLDEST)
         try:
             for key, value in records:
                 if batch is not None and batch.append(key=key, value=value, timestamp=stamp) is not None:

@@ -6,6 +6,7 @@ Also started as `faust -A streams.worker worker`; its settings then come from FU
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import time
@@ -99,6 +100,14 @@ def unit_log(
     return UnitLog(feed.topic, feed.unit, compiled, table, writer, outputs, () if feed.direct else feeding)
 
 
+def spare_the_collector() -> None:
+    """Rows, states and events hold no cycles, but making them wakes the garbage collector at every 700th: a third of the
+    engine's time. What is there now is left alone, and the rest is looked at a hundred times less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
+
+
 def label_policy(labels: Labels) -> LabelPolicy:
     """Which dimension values become label values."""
     values = {listed.dimension: listed.values for listed in labels.values}
@@ -182,6 +191,7 @@ def build_from_environment() -> Worker:
     config = os.environ.get("FUNNELWATCH_CONFIG")
     settings = read_settings(None if config is None else Path(config))
     funnels = load_funnels(settings.funnels)
+    spare_the_collector()
     return build(settings, funnels, prepare(settings, funnels))
 
 

@@ -71,9 +71,10 @@ def wait_for(prepare_topics: Callable[[], Layout]) -> Layout:
 def start(role: str, settings: Settings, funnels: tuple[Funnel, ...], layout: Layout) -> None:
     """Runs one role until it is told to stop."""
     if role == WORKER:
-        from streams.worker import build
+        from streams.worker import build, spare_the_collector
 
         app = build(settings, funnels, layout).app
+        spare_the_collector()
     else:
         from streams.sink import build as build_sink
 

@@ -80,7 +80,7 @@ def test_the_plain_count_is_what_the_engine_finds(workload: Workload, tmp_path: 
 
 
 def test_a_walk_out_of_order_is_refused() -> None:
-    workload = dense(100)
+    workload = dense(20_000)
     with pytest.raises(AssertionError, match="does not walk in order"):
         msgspec.structs.replace(workload, steps=workload.steps[::-1]).expected()
 

@@ -101,8 +101,8 @@ def _funnel(stages: tuple[StageFigures, ...]) -> Table:
     cells = max(FEWEST_CELLS, min(BAR_CELLS, NAME_AND_BAR - max(map(len, names))))
     table.add_column("stage", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for name in ("attempts", "of start", "of prev.", "median"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for heading in ("attempts", "of start", "of prev.", "median"):
+        table.add_column(heading, justify="right", no_wrap=True)
     most = max(stage.attempts for stage in stages) or 1
     for stage, name in zip(stages, names, strict=True):
         table.add_row(

@@ -113,7 +113,7 @@ def read_all(inputs: Iterable[BatchInput], into: Sequence[Lane], intake: Intake)
 
 
 def _read(given: BatchInput, into: Sequence[Lane], index: Index, intake: Intake) -> None:
-    decode, find, nobody = given.decode, index.find, (None,) * len(into)
+    decode, everyone = given.decode, index.everyone
     newest, before = -1 if intake.horizon is None else intake.horizon, 0
     for record in given.records:
         intake.read += 1
@@ -136,8 +136,8 @@ def _read(given: BatchInput, into: Sequence[Lane], index: Index, intake: Intake)
             continue
         if ts > newest:
             newest = intake.horizon = ts
-        for lane, matcher in zip(into, find(event.event) or nobody, strict=True):
-            lane.take(event, matcher)
+        for lane, matcher in zip(into, everyone(event.event).matchers, strict=True):
+            lane.take(event, matcher if matcher.relevant else None)
 
 
 def _other_key(event: Event) -> str:

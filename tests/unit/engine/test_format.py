@@ -1,0 +1,24 @@
+"""State of another format is refused with the remedy, never misread."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from schemas.errors import ConfigError
+from schemas.funnel import Funnel, Stage, Unit
+from streams.engine.match import CompiledFunnel
+from streams.engine.partition import Partition
+from streams.engine.state import FORMAT, UnitState, pack
+
+
+def test_state_of_another_format_is_refused() -> None:
+    funnel = CompiledFunnel(Funnel("f", "0" * 12, Unit.SESSION, (Stage("A", ("a",)),)))
+    newer = pack(UnitState(FORMAT + 1, 5, 100, {}))
+    with pytest.raises(ConfigError, match=f"written in format {FORMAT + 1}, this version reads {FORMAT}.*start anew"):
+        Partition("log", 0, Unit.SESSION, [funnel], {"=u": newer})
+
+
+def test_the_format_stands_first() -> None:
+    packed = pack(UnitState(FORMAT, 5, 100, {}))
+    assert msgspec.msgpack.decode(packed)[0] == FORMAT

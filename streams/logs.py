@@ -11,7 +11,7 @@ import msgspec
 from schemas.settings import Log, LogFormat
 
 #: Libraries that tell of each rebalance over dozens of lines; at `debug` they are heard, too.
-CHATTY = ("faust", "mode", "aiokafka", "kafka", "clickhouse_connect", "aiohttp")
+CHATTY = ("faust", "mode", "aiokafka", "kafka", "clickhouse_connect", "aiohttp", "streams")
 
 
 class JsonLines(logging.Formatter):

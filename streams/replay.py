@@ -61,8 +61,8 @@ class ReplayProgress:
     """How far a replay is.
 
     `read`: records of the files so far; `events`: those that the decoder takes; `refused`: those it doesn't, sent as
-    they are; `sent`: records sent, refused ones too. `reached`, `newest`: event time (ms) of the last and of the newest
-    event sent, None before the first. `reading`: there may be more to read. `stopped`: ended before its end.
+    they are; `sent`: records sent, refused ones too. `reached`: event time (ms) of the last event sent; `newest`: of the
+    newest, bots left out (what a heartbeat may declare); None before the first. `reading`: there may be more to read. `stopped`: ended before its end.
     """
 
     __slots__ = ("events", "newest", "reached", "read", "reading", "refused", "sent", "stopped")
@@ -147,5 +147,5 @@ def _send(
         sender.send(encode_native(event), unit_key(event, keyed_by))
         progress.sent += 1
         progress.reached = event.ts
-        if progress.newest is None or event.ts > progress.newest:
+        if not event.bot and (progress.newest is None or event.ts > progress.newest):
             progress.newest = event.ts

@@ -6,13 +6,10 @@ Everything is decided record by record, so that neither the cut into chunks nor 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from heapq import heapify, heappop, heappush
+from collections.abc import MutableMapping, Sequence
 
 import msgspec
 
-from schemas.errors import ConfigError
 from schemas.event import HEARTBEAT, Event
 from schemas.funnel import Unit
 from schemas.progress import Progress
@@ -20,17 +17,13 @@ from schemas.reasons import Outcome
 from schemas.rows import Row
 from streams.engine.clock import Clock
 from streams.engine.match import CompiledFunnel, Index, Look, Matcher, unit_key
-from streams.engine.state import FORMAT, Hit, UnitState, pack, unpack
+from streams.engine.state import FORMAT, Hit, UnitState, pack
 from streams.engine.tally import Tally
-from streams.engine.unit import DAY, FOLD, Changes, apply, due, new_state, settle
-from streams.engine.walk import KIND_END, KIND_ENTER
+from streams.engine.unit import apply, due, new_state
+from streams.engine.units import META, Units, check_format
 
-#: Key of the partition's own state among those of its units (which begin with "=" or "~").
-META = "!"
 #: Ids of events that no funnel looks at, kept to recognise repeats: twice this many at most, in memory only.
 RECENT = 50_000
-#: `wake` of a unit that is over.
-FINISHED = 1 << 62
 
 
 class Meta(msgspec.Struct, array_like=True, gc=False):
@@ -42,27 +35,14 @@ class Meta(msgspec.Struct, array_like=True, gc=False):
     tally: Tally = msgspec.field(default_factory=Tally)
 
 
-class Wake(msgspec.Struct, array_like=True):
-    """The head of a packed UnitState: enough to rebuild the deadlines, and to know who is over."""
+class Format(msgspec.Struct, array_like=True):
+    """What stands first in every packed state."""
 
     format: int
-    offset: int
-    wake: int
 
 
+unpack_format = msgspec.msgpack.Decoder(Format).decode
 unpack_meta = msgspec.msgpack.Decoder(Meta).decode
-unpack_wake = msgspec.msgpack.Decoder(Wake).decode
-
-
-def read_head(packed: bytes) -> Wake:
-    """The head of a packed unit. Raises ConfigError for state that another version of funnelwatch wrote: it is not misread."""
-    head = unpack_wake(packed)
-    if head.format != FORMAT:
-        raise ConfigError(
-            "state", f"was written in format {head.format}, this version reads {FORMAT}",
-            "run the version that wrote it, or give kafka.topic_prefix and kafka.group_prefix new names and start anew",
-        )  # fmt: skip
-    return head
 
 
 class Result(msgspec.Struct, gc=False):
@@ -80,24 +60,18 @@ class Partition:
     def __init__(
         self, log: str, number: int, unit: Unit, funnels: Sequence[CompiledFunnel], store: MutableMapping[str, bytes]
     ) -> None:
-        self.log, self.number, self.unit, self.store = log, number, unit, store
+        self.log, self.number, self.unit = log, number, unit
         self.funnels, self.index = tuple(funnels), Index(funnels)
         self.by_session = unit is Unit.SESSION
         self.takes_all = any(funnel.strict for funnel in funnels)
-        self.known_tags = {funnel.tag: funnel for funnel in funnels}
         meta = store.get(META)
+        if meta is not None:
+            check_format(unpack_format(meta).format)
         self.meta = unpack_meta(meta) if meta is not None else Meta()
         self.clock, self.tally = self.meta.clock, self.meta.tally
         self.counts = [self.tally.begin(funnel.tag) for funnel in funnels]
-        self.live: dict[str, UnitState] = {}
-        self.warm: dict[str, UnitState] = {}
+        self.units = Units(store, funnels, self.clock, self.meta.offset)
         self.recent: tuple[set[str], set[str]] = (set(), set())
-        self.out = Changes()
-        heads = [(read_head(value), key) for key, value in store.items() if key != META]
-        self.heap = [(head.wake, key) for head, key in heads if head.wake < FINISHED]
-        self.finished = [key for head, key in heads if head.wake == FINISHED and head.offset <= self.meta.offset]
-        heapify(self.heap)
-        self.open = self._count_open(store)
 
     # -- records ------------------------------------------------------------------------------------------------
 
@@ -125,7 +99,7 @@ class Partition:
         self.take(offset, event)
         if event.ts > self.clock.watermark and not event.bot:
             self.clock.watermark = event.ts
-            self.wake_up(offset)
+            self.units.wake_up(offset)
 
     # What an internal log carries: each record names its source partition, and that one's clock after it.
 
@@ -138,7 +112,7 @@ class Partition:
             return
         self.take(offset, event)
         self.clock.observe(source, watermark)
-        self.wake_up(offset)
+        self.units.wake_up(offset)
 
     def invalid_from(self, offset: int, source: str, source_offset: int) -> None:
         """A record of a source that went to the dead letters."""
@@ -160,7 +134,7 @@ class Partition:
         else:
             self.clock.observe(source, watermark)
             self.clock.declare(source, floor)
-        self.wake_all(offset)
+        self.units.wake_all(offset)
 
     def tick(self, offset: int, ts: int) -> None:
         """All sources are silent, and it is this time (ms)."""
@@ -168,7 +142,7 @@ class Partition:
             return
         self.tally.read -= 1
         self.clock.tick(ts)
-        self.wake_all(offset)
+        self.units.wake_all(offset)
 
     def take(self, offset: int, event: Event) -> None:
         """Counts the event, and moves its unit by it. What no funnel looks at leaves no trace but its id among the recent."""
@@ -206,10 +180,11 @@ class Partition:
 
     def move(self, offset: int, key: str, event: Event, looks: list[Look], *, gap_session: bool) -> None:
         """The event in each funnel: late, duplicate, or a step of the unit's walk. `looks`: mask None = not looked at."""
-        unit = self.load(key)
+        units = self.units
+        unit = units.load(key)
         replayed = offset <= unit.offset
         unit.offset = max(unit.offset, offset)
-        self.out.unit_id, self.out.revision = key[1:], offset
+        units.out.unit_id, units.out.revision = key[1:], offset
         taken, duplicate = 0, False
         for matcher, mask in looks:
             if replayed:
@@ -228,7 +203,7 @@ class Partition:
         if duplicate:
             for place, counts in enumerate(self.counts):
                 counts.duplicate += not taken >> place & 1
-        self.schedule(key, unit)
+        units.schedule(key, unit)
 
     def step(self, unit: UnitState, event: Event, matcher: Matcher, mask: int | None, *, gap_session: bool) -> Outcome:
         """The event in one funnel."""
@@ -244,114 +219,20 @@ class Partition:
         if state is None:
             state = unit.funnels[funnel.tag] = new_state()
         hit = Hit(event.ts, event.event_id) if mask is None else matcher.hit(event, mask)
-        outcome = apply(funnel, state, hit, horizon, gap, self.out)
+        outcome = apply(funnel, state, hit, horizon, gap, self.units.out)
         state.due = due(funnel, state, gap)
         return outcome
-
-    # -- units and time --------------------------------------------------------------------------------------
-
-    def load(self, key: str) -> UnitState:
-        """The unit's state, in this chunk's working copy."""
-        unit = self.live.get(key)
-        if unit is None:
-            unit = self.warm.get(key)
-            if unit is None:
-                packed = self.store.get(key)
-                unit = unpack(packed) if packed is not None else UnitState(FORMAT, -1, FINISHED, {})
-            self.live[key] = unit
-        return unit
-
-    def schedule(self, key: str, unit: UnitState) -> None:
-        """Keeps one live entry a unit on the heap: the watermark at which it is due. A later one is found when it pops."""
-        earliest = unit.wake
-        for tag, state in unit.funnels.items():
-            funnel = self.known_tags.get(tag)
-            wake = state.due if funnel is None else state.due + funnel.lateness
-            earliest = min(earliest, wake)
-        if earliest < unit.wake:
-            unit.wake = earliest
-            heappush(self.heap, (earliest, key))
 
     def declare(self, ts: int) -> None:
         """Nothing older than this time (ms) will come: heartbeat of a source that feeds this log directly."""
         self.clock.tick(ts)
-        self.wake_all(self.meta.offset)
-
-    def wake_up(self, offset: int) -> None:
-        """Settles the units whose time the watermark has passed."""
-        heap, watermark = self.heap, self.clock.watermark
-        while heap and heap[0][0] < watermark:
-            wake, key = heappop(heap)
-            self.settle(offset, key, wake)
-
-    def wake_all(self, offset: int) -> None:
-        """The same after the floor rose: it may have passed deadlines within the lateness, too."""
-        self.wake_up(offset)
-        slack = max((funnel.lateness for funnel in self.funnels), default=0)
-        early = []
-        while self.heap and self.heap[0][0] < self.clock.floor + slack:
-            early.append(heappop(self.heap))
-        for wake, key in early:
-            self.settle(offset, key, wake)
-
-    def settle(self, offset: int, key: str, wake: int) -> None:
-        """Ends what is over in the unit, and puts it back on the heap, or marks it as finished."""
-        if key not in self.live and key not in self.store:
-            return
-        unit = self.load(key)
-        if unit.wake != wake:
-            return
-        out = self.out
-        out.unit_id, out.revision = key[1:], offset
-        for tag, state in list(unit.funnels.items()):
-            funnel = self.known_tags.get(tag)
-            if funnel is None:
-                keep = state.due >= self.clock.horizon(0)
-            else:
-                gap = funnel.gap if key[0] == "~" else 0
-                keep = settle(funnel, state, self.clock.horizon(funnel.lateness), gap, out)
-            if not keep:
-                del unit.funnels[tag]
-        unit.wake = FINISHED
-        if unit.funnels:
-            self.schedule(key, unit)
-
-    # -- chunks ----------------------------------------------------------------------------------------------
+        self.units.wake_all(self.meta.offset)
 
     def finish(self) -> Result:
-        """The changes since the last call, to be made durable in this order: rows, then state.
-
-        A unit that is over is written empty first and removed with a later chunk, once the partition's durable offset vouches
-        for its records: else they could be read again without what they had followed on.
-        """
-        state: dict[str, bytes | None] = dict.fromkeys((key for key in self.finished if key not in self.live), None)
-        self.finished = []
-        for key, unit in self.live.items():
-            if unit.funnels:
-                self.fold(key, unit)
-            elif key not in self.store:
-                continue
-            elif unit.offset <= self.meta.offset:
-                self.finished.append(key)
-            state[key] = pack(unit)
+        """The changes since the last call, to be made durable in this order: rows, then state."""
+        rows, withdrawn, state = self.units.changes(self.meta.offset)
         state[META] = pack(self.meta)
-        self.open.update(opened(self.out.rows))
-        self.open.subtract(opened(self.out.withdrawn))
-        rows = last_of_each(self.out.rows) if self.out.withdrawn else self.out.rows
-        result = Result(rows, self.out.withdrawn, state, [self.progress(funnel) for funnel in self.funnels])
-        self.warm = {key: unit for key, unit in self.live.items() if unit.funnels}
-        self.live, self.out = {}, Changes()
-        return result
-
-    def fold(self, key: str, unit: UnitState) -> None:
-        """Settles what can't change any more, so that the packed value stays short."""
-        for tag, state in unit.funnels.items():
-            pending, funnel = state.pending, self.known_tags.get(tag)
-            if funnel is None or not pending:
-                continue
-            horizon = self.clock.horizon(funnel.lateness)
-            if pending[-1].ts < horizon or len(pending) > FOLD:
-                settle(funnel, state, horizon, funnel.gap if key[0] == "~" else 0, self.out)
+        return Result(rows, withdrawn, state, [self.progress(funnel) for funnel in self.funnels])
 
     def progress(self, funnel: CompiledFunnel) -> Progress:
         """How far this partition has come in that funnel, and what became of its records."""
@@ -360,34 +241,3 @@ class Partition:
             funnel=funnel.name, version=funnel.version, log=self.log, partition=self.number, revision=self.meta.offset,
             watermark=clock.watermark, horizon=clock.horizon(funnel.lateness), **outcomes,
         )  # fmt: skip
-
-    def _count_open(self, store: Mapping[str, bytes]) -> Counter[str]:
-        """Open attempts by funnel in the recovered state."""
-        found: Counter[str] = Counter()
-        for key, value in store.items():
-            if key != META:
-                for tag, state in unpack(value).funnels.items():
-                    tip = state.tip if state.tip is not None else state.base
-                    if tag in self.known_tags and tip.attempt is not None:
-                        found[self.known_tags[tag].name] += 1
-        return found
-
-
-def last_of_each(rows: Iterable[Row]) -> list[Row]:
-    """One row for each key and revision: a record can take an end back and, by the time it brings, write another."""
-    return list(
-        {(row.attempt_id, row.kind, row.item, row.entry_time // DAY, row.revision): row for row in rows}.values()
-    )
-
-
-def opened(rows: Iterable[Row]) -> Counter[str]:
-    """By how much these rows raise the number of open attempts, by funnel."""
-    found: Counter[str] = Counter()
-    for row in rows:
-        if row.is_deleted:
-            continue
-        if row.kind == KIND_END:
-            found[row.funnel] -= 1
-        elif row.stage == 0 and row.kind == KIND_ENTER:
-            found[row.funnel] += 1
-    return found

@@ -144,7 +144,7 @@ class Follower:
         found: Counter[str] = Counter()
         for unit_log in self.logs.values():
             for partition in unit_log.partitions.values():
-                found.update(partition.open)
+                found.update(partition.units.open)
         return dict(found)
 
     def units(self) -> int:
@@ -168,7 +168,7 @@ class Follower:
                 continue
             for number, partition in list(unit_log.partitions.items()):
                 clock, place = partition.clock, (topic, number)
-                if not clock.all_idle or clock.newest == NEVER or not partition.heap:
+                if not clock.all_idle or clock.newest == NEVER or not partition.units.heap:
                     self._silent_since.pop(place, None)
                     continue
                 since = self._silent_since.setdefault(place, time.monotonic())

@@ -13,7 +13,8 @@ from schemas.funnel import Funnel, Stage, Unit
 from schemas.rows import Row
 from streams.engine.batch import walk_unit
 from streams.engine.match import CompiledFunnel, unit_key
-from streams.engine.partition import META, Partition, Result, unpack_meta
+from streams.engine.partition import Partition, Result, unpack_meta
+from streams.engine.units import META
 
 
 def stage(name: str, *events: str, **options: Any) -> Stage:

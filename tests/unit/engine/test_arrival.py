@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from schemas.funnel import Funnel, Mode
 from schemas.rows import End, Kind, Row
 from streams.engine.match import CompiledFunnel, unit_key
-from streams.engine.partition import META, unpack_meta
+from streams.engine.partition import unpack_meta
 from streams.engine.state import UnitState, pack, unpack
 from streams.engine.unit import fold_until
+from streams.engine.units import META
 from streams.engine.walk import Rows, expire
 from tests.unit.engine.feeding import Run, batch_rows, events, final_rows, funnel, heartbeat, in_cuts, run, stage
 from tests.unit.engine.scenarios import Scenario, random_scenario, scenarios
@@ -73,7 +74,7 @@ def test_chunk_cuts_change_neither_rows_nor_revisions_nor_state() -> None:
             assert other.withdrawn == whole.withdrawn, case
             assert canonical(case.funnel, other.store) == canonical(case.funnel, whole.store), case
             assert other.counts() == whole.counts(), case
-            assert +other.partition.open == +whole.partition.open, case
+            assert +other.partition.units.open == +whole.partition.units.open, case
 
 
 def test_the_interleaving_of_units_changes_nothing() -> None:
@@ -140,7 +141,7 @@ def test_rows_minus_withdrawn_equal_the_final_rows_for_every_counter() -> None:
         assert min(counters.values(), default=0) >= 0, case
         started = sum(row.kind == Kind.ENTER and row.stage == 0 for row in final)
         ended = sum(row.kind == Kind.END for row in final)
-        assert made.partition.open["f"] == started - ended, case
+        assert made.partition.units.open["f"] == started - ended, case
         corrected += bool(made.withdrawn)
     assert corrected >= 200  # the rule was put to the test
 
@@ -151,10 +152,10 @@ def test_nothing_is_left_once_all_has_expired() -> None:
         made.feed([heartbeat(case.horizon + 10_000)]).chunk()
         made.chunk()
         assert set(made.store) == {META}, case
-        assert made.partition.heap == [], case
-        assert made.partition.open["f"] == 0, case
-        assert made.partition.live == {}, case
-        assert made.partition.finished == [], case
+        assert made.partition.units.heap == [], case
+        assert made.partition.units.open["f"] == 0, case
+        assert made.partition.units.live == {}, case
+        assert made.partition.units.finished == [], case
 
 
 def test_the_sink_sees_each_corrected_row_once_per_record() -> None:

@@ -7,7 +7,8 @@ from random import Random
 from schemas.event import Event
 from schemas.rows import Kind
 from streams.engine.clock import NEVER, Clock
-from streams.engine.partition import META, unpack_meta
+from streams.engine.partition import unpack_meta
+from streams.engine.units import META
 from tests.unit.engine.feeding import Run, batch_rows, event, events, funnel, stage
 from tests.unit.engine.scenarios import scenarios
 

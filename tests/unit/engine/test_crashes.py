@@ -10,7 +10,7 @@ import pytest
 from schemas.event import Event
 from schemas.funnel import Funnel
 from schemas.rows import Kind, Row
-from streams.engine.partition import META
+from streams.engine.units import META
 from tests.unit.engine.feeding import (
     batch_rows,
     events,
@@ -73,7 +73,7 @@ def with_faults(rng: Random, definition: Funnel, log: Sequence[Event], *, zombie
             if rng.random() < 0.5:
                 worker.chunk(rng.randint(1, 6), sink)
             zombie.chunk(rng.randint(1, 6), sink, entries=0)
-    return sink, worker.partition.open[definition.name]
+    return sink, worker.partition.units.open[definition.name]
 
 
 @pytest.mark.parametrize("zombies", [False, True], ids=["crashes", "crashes and zombies"])
@@ -155,7 +155,7 @@ def test_a_step_that_is_done_already_is_only_counted() -> None:
     assert len(sink) == written == 3
     (progress,) = [again.partition.progress(one) for one in again.partition.funnels]
     assert (progress.read, progress.matched) == (2, 2)
-    assert again.partition.open["f"] == 0
+    assert again.partition.units.open["f"] == 0
 
 
 def test_open_attempts_are_recovered_from_the_state() -> None:
@@ -164,10 +164,10 @@ def test_open_attempts_are_recovered_from_the_state() -> None:
     durable: dict[str, bytes] = {}
     Worker(definition, log, durable, 0).chunk(4, [])
     again = Worker(definition, log, durable, 4)
-    assert again.partition.open == {"f": 2}
+    assert again.partition.units.open == {"f": 2}
     # Deadlines are recovered, too: with no further event of the units, time alone ends them.
     sink: list[Row] = []
     again.partition.event(4, heartbeat(1_000))
     sink += again.partition.finish().rows
     assert sorted((row.unit_id, row.event_time, row.revision) for row in sink) == [("v", 100, 4), ("x", 103, 4)]
-    assert again.partition.open["f"] == 0
+    assert again.partition.units.open["f"] == 0

@@ -19,6 +19,12 @@ def test_state_of_another_format_is_refused() -> None:
         Partition("log", 0, Unit.SESSION, [funnel], {"=u": newer})
 
 
+def test_so_is_the_partition_s_own() -> None:
+    funnel = CompiledFunnel(Funnel("f", "0" * 12, Unit.SESSION, (Stage("A", ("a",)),)))
+    with pytest.raises(ConfigError, match="written in format 7"):
+        Partition("log", 0, Unit.SESSION, [funnel], {"!": msgspec.msgpack.encode([7, "in another form"])})
+
+
 def test_the_format_stands_first() -> None:
     packed = pack(UnitState(FORMAT, 5, 100, {}))
     assert msgspec.msgpack.decode(packed)[0] == FORMAT

@@ -9,9 +9,9 @@ import pytest
 from schemas.event import Event
 from streams.engine import partition as partition_module
 from streams.engine import unit as unit_module
-from streams.engine.partition import Partition
 from streams.engine.state import FunnelState, unpack
 from streams.engine.unit import FOLD, PENDING
+from streams.engine.units import Units
 from streams.engine.walk import step
 from tests.unit.engine.feeding import Run, batch_rows, event, events, funnel, heartbeat, run, stage
 
@@ -75,13 +75,13 @@ def test_an_event_out_of_order_costs_its_pending_events(monkeypatch: pytest.Monk
 
 def test_waking_does_not_touch_units_that_are_not_due(monkeypatch: pytest.MonkeyPatch) -> None:
     settled: list[str] = []
-    settle = Partition.settle
+    settle = Units.settle
 
-    def noted(self: Partition, offset: int, key: str, wake: int) -> None:
+    def noted(self: Units, offset: int, key: str, wake: int) -> None:
         settled.append(key)
         settle(self, offset, key, wake)
 
-    monkeypatch.setattr(Partition, "settle", noted)
+    monkeypatch.setattr(Units, "settle", noted)
     made = Run(funnel(stage("A"), stage("B"), window=100, lateness=10))
     made.feed(event("a", i, visitor=f"v{i}") for i in range(200))
     made.feed([event("z", 115, visitor="w")]).chunk()

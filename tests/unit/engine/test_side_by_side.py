@@ -11,8 +11,8 @@ import msgspec
 from schemas.event import Event
 from schemas.funnel import Funnel, Mode, Unit
 from schemas.rows import Row
-from streams.engine.partition import META
 from streams.engine.state import unpack
+from streams.engine.units import META
 from tests.unit.engine.feeding import (
     Run,
     batch_rows,
@@ -161,13 +161,13 @@ def test_a_unit_that_wakes_often_leaves_no_stale_entries_on_the_heap() -> None:
     quick = funnel(stage("C"), stage("D"), name="quick", version="000000000002", window=5, lateness=10)
     made = Run(slow, quick).feed(events("a@0 c@1 a@90")).feed(events("z@115", visitor="w"))
     made.chunk()
-    assert made.partition.heap == [(200, "=v")]
+    assert made.partition.units.heap == [(200, "=v")]
 
 
 def test_open_attempts_of_an_unknown_version_are_not_counted_as_open() -> None:
     made = Run(funnel(*A_B, version="000000000001")).feed(events("a@0"))
     made.chunk()
-    assert +Run(funnel(*A_B, version="000000000002"), store=made.store).partition.open == {}
+    assert +Run(funnel(*A_B, version="000000000002"), store=made.store).partition.units.open == {}
 
 
 def test_the_counts_of_a_new_version_begin_with_it_and_sum_up() -> None:

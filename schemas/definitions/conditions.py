@@ -16,7 +16,7 @@ from schemas.definitions.fields import FLAG_FIELDS, NUMBER_FIELDS, PATH_FIELDS, 
 from schemas.errors import ConfigError
 from schemas.funnel import Condition
 from schemas.problems import Problems, nearest
-from schemas.toml import show
+from schemas.toml import show, toml_key
 from schemas.values import INTEGER_LIMIT, as_flag, as_table, as_text
 
 LISTS = ("in", "not_in")
@@ -62,7 +62,10 @@ def _conditions(field: str, tested: object, where: str) -> list[Condition]:
         return [Condition(name, "in", _listed(name, tested, where))]
     if not tested:
         raise ConfigError(where, "is an empty table", f"write an operator: {', '.join(OPERATORS)}")
-    return [_operation(name, str(operator), value, f"{where}.{operator}") for operator, value in tested.items()]
+    return [
+        _operation(name, str(operator), value, f"{where}.{toml_key(str(operator))}")
+        for operator, value in tested.items()
+    ]
 
 
 def _operation(field: str, operator: str, value: object, where: str) -> Condition:

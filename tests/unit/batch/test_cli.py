@@ -79,9 +79,17 @@ def test_a_closed_pipe_is_quiet() -> None:
 def test_an_interrupt_ends_with_130_and_without_a_traceback(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     command = [sys.executable, "-m", "streams.cli", "batch", str(tmp_path / "pipe"), "--stages", "view"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[3])
-    with (tmp_path / "pipe").open("wb"):  # opens once the command waits for the pipe's content
-        running.send_signal(signal.SIGINT)
-        output, said = running.communicate(timeout=60)
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[3],
+        # Where the tests run in the background, shells have them ignore Ctrl-C, and their children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - it starts no thread
+    )  # fmt: skip
+    try:
+        with (tmp_path / "pipe").open("wb"):  # opens once the command waits for the pipe's content
+            running.send_signal(signal.SIGINT)
+            output, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
+        running.wait()
     assert running.returncode == 130
     assert (output, said.strip()) == (b"", b"")

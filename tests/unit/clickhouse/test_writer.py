@@ -140,7 +140,7 @@ def test_a_cluster_gets_replicated_tables_everywhere() -> None:
     assert tables
     assert all("ON CLUSTER `east`" in line for line in tables)
     assert all(line.startswith("ENGINE = Replicated") for line in script.splitlines() if line.startswith("ENGINE"))
-    assert script.count("TTL toDateTime(entry_time) + INTERVAL 30 DAY\n") == 1
+    assert script.count("TTL stored_at + INTERVAL 30 DAY\n") == 1
     assert "${" not in script
 
 

@@ -229,6 +229,12 @@ def all_usable(parts: list[ConfigError]) -> bool:
     return all(str(part).isprintable() and part.where.startswith("f.toml") and part.remedy for part in parts)
 
 
+def test_an_operator_of_control_characters_is_shown_escaped() -> None:
+    parts = refused(lambda: parse_funnels({"funnels": [with_stage(0, where={"event": {"\x1f": 1}})]}, "f.toml"))
+    assert [part.where for part in parts] == ['f.toml, funnel "f", stage "a", where.event."\\u001f"']
+    assert all_usable(parts)
+
+
 @settings(max_examples=80, deadline=None)
 @given(st.dictionaries(st.text(max_size=5), VALUES) | st.fixed_dictionaries({"funnels": VALUES | st.lists(FUNNELS)}))
 def test_any_document_is_read_or_refused(document: dict[str, object]) -> None:

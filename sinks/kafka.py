@@ -94,7 +94,7 @@ class BatchWriter:
         """
         producer, pending, batch = self._started(), [], None
         now = int(time.time() * 1000)
-        stamp = now if timestamp is None else max(timestamp, now - OLDEST)
+        stamp = now if timestamp is None else min(now, max(timestamp, now - OLDEST))
         try:
             for key, value in records:
                 if batch is not None and batch.append(key=key, value=value, timestamp=stamp) is not None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -33,6 +32,7 @@ from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import Chunk, ChunkSchema
 from streams.stream.letters import decode_letter
 from streams.topics import SINK, Layout
+from streams.worker import own_name
 
 log = logging.getLogger("funnelwatch.sink")
 
@@ -171,7 +171,7 @@ def event_taker(decode: Any) -> Fill:
 
 def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> StreamApp:
     """The sink's app. Raises ConfigError; connects to nothing yet."""
-    app = create_app(SINK, settings.kafka, f"{settings.kafka.instance_id or socket.gethostname()}-sink")
+    app = create_app(SINK, settings.kafka, f"{settings.kafka.instance_id or own_name(settings.web.sink_listen)}-sink")
     # It may wait long for ClickHouse; a rebalance need not wait for it: rows that are written twice count once.
     app.conf.stream_wait_empty = False
     app.conf.broker_max_poll_interval = 86_400.0

@@ -69,6 +69,9 @@ def partition_counts(client: KafkaAdminClient, topics: Sequence[str]) -> dict[st
     existing = set(client.list_topics())
     wanted = [topic for topic in topics if topic in existing]
     described = client.describe_topics(wanted) if wanted else []
+    for topic in described:
+        if not topic["partitions"]:
+            raise SinkError(f"Kafka: the topic {topic['name']} is not known to all brokers yet")
     return {topic["name"]: len(topic["partitions"]) for topic in described}
 
 
@@ -123,7 +126,8 @@ def prepare(settings: Settings, funnels: Sequence[Funnel]) -> Layout:
             create(client, spec, settings.kafka.replication_factor)
         for source in settings.sources:
             if source.start is Start.LATEST:
-                begin_at_the_end(client, group(settings.kafka, WORKER), source.topic, counts[source.topic])
+                for role in (WORKER, SINK):
+                    begin_at_the_end(client, group(settings.kafka, role), source.topic, counts[source.topic])
     return found
 
 

@@ -54,7 +54,7 @@ class Worker(msgspec.Struct, frozen=True):
 
 def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Worker:
     """The worker for these settings. Raises ConfigError; connects to nothing yet."""
-    instance = settings.kafka.instance_id or socket.gethostname()
+    instance = settings.kafka.instance_id or own_name(settings.web.listen)
     app = create_app(WORKER, settings.kafka, instance)
     writer = BatchWriter(settings.kafka)
     unit_logs = [unit_log(app, feed, settings, funnels, layout, writer) for feed in layout.feeds]
@@ -100,6 +100,11 @@ def unit_log(
     return UnitLog(feed.topic, feed.unit, compiled, table, writer, outputs, () if feed.direct else feeding)
 
 
+def own_name(listen: str) -> str:
+    """A name for static membership that is the same after a restart: several workers of one host differ by their ports."""
+    return f"{socket.gethostname()}-{listen.rpartition(':')[2]}"
+
+
 def spare_the_collector() -> None:
     """Rows, states and events hold no cycles, but making them wakes the garbage collector at every 700th: a third of the
     engine's time. What is there now is left alone, and the rest is looked at a hundred times less often."""
@@ -140,7 +145,9 @@ def add_clocks(app: StreamApp, follower: Follower, settings: Settings) -> None:
     async def watch_silence() -> None:
         while not app.should_stop:
             await asyncio.sleep(IDLE_LOOK)
-            if not app.rebalancing:
+            if app.rebalancing:
+                follower.pause()
+            else:
                 await follower.declare_idle(idle_after)
                 await follower.tick()
 

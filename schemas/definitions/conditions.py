@@ -16,7 +16,7 @@ from schemas.definitions.fields import FLAG_FIELDS, NUMBER_FIELDS, PATH_FIELDS, 
 from schemas.errors import ConfigError
 from schemas.funnel import Condition
 from schemas.problems import Problems, nearest
-from schemas.toml import show, toml_key
+from schemas.toml import show
 from schemas.values import INTEGER_LIMIT, as_flag, as_table, as_text
 
 LISTS = ("in", "not_in")
@@ -63,9 +63,13 @@ def _conditions(field: str, tested: object, where: str) -> list[Condition]:
     if not tested:
         raise ConfigError(where, "is an empty table", f"write an operator: {', '.join(OPERATORS)}")
     return [
-        _operation(name, str(operator), value, f"{where}.{toml_key(str(operator))}")
-        for operator, value in tested.items()
+        _operation(name, str(operator), value, f"{where}.{_shown(str(operator))}") for operator, value in tested.items()
     ]
+
+
+def _shown(operator: str) -> str:
+    """An operator as an error names it: as it is, or escaped."""
+    return operator if operator.isidentifier() and operator.isascii() else show(operator)
 
 
 def _operation(field: str, operator: str, value: object, where: str) -> Condition:

@@ -75,7 +75,7 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
         str,
         K(
             k.TEXT,
-            "Static membership: this worker's own name in its group, the same after a restart. Empty: host name.",
+            "Static membership: this worker's own name in its group, the same after a restart. Empty: host name and port.",
         ),
     ] = ""
     replication_factor: Annotated[

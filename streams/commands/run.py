@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from schemas.definitions import load_funnels
-from schemas.errors import SinkError
+from schemas.errors import ConfigError, SinkError
 from schemas.funnel import Funnel
 from schemas.settings import Settings
 from streams import logs
@@ -33,7 +33,8 @@ FIRST_PAUSE, LAST_PAUSE, STEADY = 1.0, 60.0, 60.0
 @click.command("run")
 @settings_options
 @click.option("--only", type=click.Choice(ROLES), help="This process alone, in the foreground (one container each).")
-def run(config: Path | None, pairs: tuple[str, ...], only: str | None) -> None:
+@click.option("--supervised", is_flag=True, hidden=True)
+def run(config: Path | None, pairs: tuple[str, ...], only: str | None, supervised: bool) -> None:
     """Follow the funnels: the worker, and the sink that writes into ClickHouse.
 
     Both end cleanly at SIGTERM or Ctrl-C; a second signal ends them at once.
@@ -44,7 +45,8 @@ def run(config: Path | None, pairs: tuple[str, ...], only: str | None) -> None:
     logs.set_up(settings.log)
     if only is None:
         sys.exit(supervise([[*command(role, config, pairs)] for role in ROLES]))
-    die_with_parent()
+    if supervised:
+        die_with_parent()
     with user_errors():
         start(only, settings, funnels, wait_for(lambda: prepare(settings, funnels)))
 
@@ -53,7 +55,7 @@ def command(role: str, config: Path | None, pairs: Sequence[str]) -> list[str]:
     """The command line of one role's process."""
     options = [] if config is None else ["--config", str(config)]
     options += [part for pair in pairs for part in ("--set", pair)]
-    return [sys.executable, "-m", "streams.cli", "run", "--only", role, *options]
+    return [sys.executable, "-m", "streams.cli", "run", "--only", role, "--supervised", *options]
 
 
 def wait_for(prepare_topics: Callable[[], Layout]) -> Layout:
@@ -79,9 +81,23 @@ def start(role: str, settings: Settings, funnels: tuple[Funnel, ...], layout: La
         from streams.sink import build as build_sink
 
         app = build_sink(settings, funnels, layout)
-    worker = app.Worker(override_logging=False, redirect_stdouts=False, quiet=True)
-    worker.spinner = None  # it would write terminal codes into the log
-    worker.execute_from_commandline()
+    process = app.Worker(override_logging=False, redirect_stdouts=False, quiet=True)
+    process.spinner = None  # it would write terminal codes into the log
+    try:
+        process.execute_from_commandline()
+    except SystemExit as ended:
+        reason = config_error_behind(ended)
+        if reason is None:
+            raise
+        raise reason from None  # one line and exit code 2: starting it again would not help
+
+
+def config_error_behind(ended: BaseException) -> ConfigError | None:
+    """The user's mistake that ended the app, if that was the reason: Faust turns every exception into exit code 1."""
+    reason: BaseException | None = ended
+    while reason is not None and not isinstance(reason, ConfigError):
+        reason = reason.__cause__ or reason.__context__
+    return reason
 
 
 class Child(msgspec.Struct):
@@ -98,9 +114,9 @@ def supervise(commands: Sequence[list[str]]) -> int:
     """Keeps the processes running until a signal comes; returns the exit code."""
     children = [Child(command) for command in commands]
     signals: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda received, _: signals.append(received))
-    told = 0
+    told, outcome = 0, 0
     while True:
         if len(signals) > told:
             told = len(signals)
@@ -109,14 +125,13 @@ def supervise(commands: Sequence[list[str]]) -> int:
                     child.process.send_signal(signal.SIGTERM if told == 1 else signal.SIGKILL)
         alive = [child for child in children if child.process is not None and child.process.poll() is None]
         if signals and not alive:
-            return 0
+            return outcome
         if not signals:
             for child in children:
-                code = revive(child)
-                if code == WRONG:
-                    signals.append(signal.SIGTERM)
-                    stop(alive)
-                    return WRONG
+                if revive(child) == WRONG:
+                    outcome = WRONG
+                    signals.append(signal.SIGTERM)  # the next pass ends the other one; a signal after that kills it
+                    break
         time.sleep(0.1)
 
 
@@ -136,14 +151,6 @@ def revive(child: Child) -> int | None:
         child.process = subprocess.Popen(child.command, start_new_session=True)
         child.started = now
     return code
-
-
-def stop(children: Sequence[Child]) -> None:
-    """Ends the processes and waits for them."""
-    for child in children:
-        if child.process is not None:
-            child.process.terminate()
-            child.process.wait()
 
 
 def die_with_parent() -> None:

@@ -22,6 +22,8 @@ from streams.engine.tally import Tally
 from streams.engine.unit import apply, due, new_state
 from streams.engine.units import META, Units, check_format
 
+#: No bound on a time.
+LATEST = 1 << 62
 #: Ids of events that no funnel looks at, kept to recognise repeats: twice this many at most, in memory only.
 RECENT = 50_000
 
@@ -88,17 +90,22 @@ class Partition:
         if not self.skip(offset):
             self.tally.invalid += 1
 
-    def event(self, offset: int, event: Event) -> None:
-        """A record of a source that feeds this log directly: the log's offsets and times are the source's own."""
+    def event(self, offset: int, event: Event, got: int = LATEST) -> None:
+        """A record of a source that feeds this log directly: the log's offsets and times are the source's own.
+
+        `got`: when Kafka got the record (ms). The clock never passes it: one visitor's clock that is an hour ahead would
+        otherwise make everybody else late.
+        """
         if self.skip(offset):
             return
+        ts = min(event.ts, got)
         if event.event == HEARTBEAT:
             self.tally.read -= 1
-            self.declare(event.ts)
+            self.declare(ts)
             return
         self.take(offset, event)
-        if event.ts > self.clock.watermark and not event.bot:
-            self.clock.watermark = event.ts
+        if ts > self.clock.watermark and not event.bot:
+            self.clock.watermark = ts
             self.units.wake_up(offset)
 
     # What an internal log carries: each record names its source partition, and that one's clock after it.
@@ -141,8 +148,9 @@ class Partition:
         if self.skip(offset):
             return
         self.tally.read -= 1
-        self.clock.tick(ts)
-        self.units.wake_all(offset)
+        if self.clock.all_idle:  # else a source woke while the tick was on its way: it has the word again
+            self.clock.tick(ts)
+            self.units.wake_all(offset)
 
     def take(self, offset: int, event: Event) -> None:
         """Counts the event, and moves its unit by it. What no funnel looks at leaves no trace but its id among the recent."""

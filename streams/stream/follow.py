@@ -15,13 +15,14 @@ import msgspec
 from faust import App
 from faust.types import TP
 
+from schemas.errors import ConfigError
 from schemas.progress import Progress
 from schemas.reasons import Outcome
 from schemas.rows import Row
 from sinks.kafka import BatchWriter
 from sinks.prometheus.counters import FunnelCounters
 from sinks.prometheus.health import WorkerHealth
-from streams.engine.clock import NEVER
+from streams.engine.clock import NEVER, Clock
 from streams.engine.partition import Result
 from streams.stream import log
 from streams.stream.chunks import Chunk
@@ -45,7 +46,7 @@ class Follower:
         self.logs = {unit_log.topic: unit_log for unit_log in unit_logs}
         self._done: dict[tuple[int, TP], int] = {}
         self._told: dict[tuple[str, str, str, int], Progress] = {}
-        self._silent_since: dict[tuple[str, int], float] = {}
+        self._silent_since: dict[tuple[str, int], tuple[int, float]] = {}
 
     # -- chunks
 
@@ -58,7 +59,7 @@ class Follower:
         refused = await source.bury(chunk.partition, letters)
         result = None
         if unit_log is not None:
-            result = unit_log.follow_events(chunk.partition, events)
+            result = unit_log.follow_events(chunk, events)
             if not await unit_log.write(chunk.partition, result, chunk.timestamp, lambda: self.ours(event)):
                 return False
         if source.logs:
@@ -69,7 +70,7 @@ class Follower:
             chunk.topic,
             [
                 record.timestamp - decoded.ts
-                for record, (_, decoded) in zip(chunk.records[::SAMPLE], events[::SAMPLE], strict=True)
+                for record, decoded in zip(chunk.records[::SAMPLE], events[::SAMPLE], strict=True)
                 if decoded is not None
             ],
         )
@@ -96,6 +97,12 @@ class Follower:
         if expected is None:
             self._done = {known: at for known, at in self._done.items() if known[0] == message.generation_id}
             expected = committed(self.app, message.tp)
+            if expected is not None and chunk.records[0].offset < expected:
+                raise ConfigError(
+                    f"topic {chunk.topic}",
+                    f"partition {chunk.partition} begins again at {chunk.records[0].offset}, after {expected} were worked on",
+                    "if the topic was made anew, give kafka.topic_prefix and kafka.group_prefix new names and start anew",
+                )
         if expected is not None and chunk.follows is not None and chunk.follows > expected:
             raise OffsetGap(
                 f"{chunk.topic}, partition {chunk.partition}: the chunk follows on {chunk.follows}, but only records before "
@@ -168,13 +175,29 @@ class Follower:
                 continue
             for number, partition in list(unit_log.partitions.items()):
                 clock, place = partition.clock, (topic, number)
+                await self.retire_sources(topic, number, clock)
                 if not clock.all_idle or clock.newest == NEVER or not partition.units.heap:
                     self._silent_since.pop(place, None)
                     continue
-                since = self._silent_since.setdefault(place, time.monotonic())
+                newest, since = self._silent_since.get(place, (NEVER, 0.0))
+                if newest != clock.newest:  # it was heard since, here or by another worker: the silence begins anew
+                    since = time.monotonic()
+                    self._silent_since[place] = clock.newest, since
                 now = clock.newest + int((time.monotonic() - since) * 1000)
                 record = log.encode(log.LogRecord(log.TICK, watermark=now))
                 await self.writer.write(topic, number, [(None, record)])
+
+    async def retire_sources(self, topic: str, number: int, clock: Clock) -> None:
+        """Declares silent those sources that are no longer in the settings: nobody else would, and time would stand still."""
+        for name, source in list(clock.sources.items()):
+            if not source.idle and name.rpartition(":")[0] not in self.sources:
+                await self.writer.write(topic, number, [(None, log.encode(log.LogRecord(log.IDLE, name)))])
+
+    def pause(self) -> None:
+        """Nothing is read during a rebalance: that is no silence of the sources."""
+        self._silent_since.clear()
+        for source in self.sources.values():
+            source.clocks.clear()
 
 
 def counted(result: Result) -> list[Row]:

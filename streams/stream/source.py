@@ -23,7 +23,7 @@ from streams.stream.chunks import Chunk
 from streams.stream.letters import dead_letter, encode_letter
 from streams.stream.log import LogRecord
 
-Decoded = list[tuple[int, Event | None]]
+Decoded = list[Event | None]
 
 
 class SourceClock(msgspec.Struct):
@@ -55,7 +55,7 @@ class Source:
         self.clocks: dict[int, SourceClock] = {}
 
     def decode(self, chunk: Chunk) -> tuple[Decoded, list[DeadLetter]]:
-        """The chunk's events by offset (None: refused), and the letters of those that were refused."""
+        """The events of the chunk's records (None: refused), and the letters of those that were refused."""
         decode, keyed_by = self._decode, self.keyed_by
         events: Decoded = []
         letters: list[DeadLetter] = []
@@ -66,9 +66,9 @@ class Source:
                     check_key(record.key, unit_key(keyed_by, event))
             except InvalidEvent as error:
                 letters.append(dead_letter(record, error.reason, error.detail))
-                events.append((record.offset, None))
+                events.append(None)
             else:
-                events.append((record.offset, event))
+                events.append(event)
         return events, letters
 
     async def bury(self, partition: int, letters: Sequence[DeadLetter]) -> Counter[Reason]:
@@ -83,16 +83,19 @@ class Source:
         clock.heard, clock.idle = time.monotonic(), False
         name = f"{self.topic}:{chunk.partition}"
         out: list[list[list[KeyValue]]] = [[[] for _ in range(target.partitions)] for target in self.logs]
-        for offset, event in events:
+        for got, event in zip(chunk.records, events, strict=True):
+            offset = got.offset
             if event is None:
                 record = log.encode(LogRecord(log.INVALID, name, offset))
                 for target, parts in zip(self.logs, out, strict=True):
                     parts[chunk.partition % target.partitions].append((None, record))
             elif event.event == HEARTBEAT:
-                clock.watermark, clock.floor = max(clock.watermark, event.ts), max(clock.floor, event.ts)
+                ts = min(event.ts, got.timestamp)
+                clock.watermark, clock.floor = max(clock.watermark, ts), max(clock.floor, ts)
             else:
                 if not event.bot:
-                    clock.watermark = max(clock.watermark, event.ts)
+                    # One visitor's clock that is an hour ahead must not make everybody else late.
+                    clock.watermark = max(clock.watermark, min(event.ts, got.timestamp))
                 record = log.encode(LogRecord(log.EVENT, name, offset, clock.watermark, clock.floor, event))
                 for target, parts in zip(self.logs, out, strict=True):
                     key = unit_key(target.unit, event) or name
@@ -112,14 +115,15 @@ class Source:
     async def declare_idle(self, idle_after: float) -> None:
         """Tells the logs which of this worker's partitions have been silent for `idle_after` seconds."""
         now = time.monotonic()
-        for partition, clock in self.clocks.items():
+        for partition, clock in list(self.clocks.items()):
             if clock.idle or now - clock.heard < idle_after:
                 continue
             clock.idle = True
             record = log.encode(LogRecord(log.IDLE, f"{self.topic}:{partition}"))
             for target in self.logs:
                 for number in range(target.partitions):
-                    await self._writer.write(target.topic, number, [(None, record)])
+                    if clock.idle:  # else it woke meanwhile, and has said so
+                        await self._writer.write(target.topic, number, [(None, record)])
 
 
 def check_key(key: bytes | None, unit: str | None) -> None:

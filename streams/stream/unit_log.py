@@ -13,6 +13,7 @@ from sinks.kafka import BatchWriter, KeyValue
 from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition, Result
 from streams.stream import log
+from streams.stream.chunks import Chunk
 from streams.stream.letters import drop_off, encode_json
 from streams.stream.table import StateTable
 
@@ -63,14 +64,14 @@ class UnitLog:
             self.on_build(self, number)
         return partition
 
-    def follow_events(self, number: int, events: Iterable[tuple[int, Event | None]]) -> Result:
-        """A chunk of a source that feeds this log directly: offsets with events, None for refused records."""
-        partition = self.partition(number)
-        for offset, event in events:
+    def follow_events(self, chunk: Chunk, events: Iterable[Event | None]) -> Result:
+        """A chunk of a source that feeds this log directly: the events of its records, None for refused ones."""
+        partition = self.partition(chunk.partition)
+        for record, event in zip(chunk.records, events, strict=True):
             if event is None:
-                partition.invalid(offset)
+                partition.invalid(record.offset)
             else:
-                partition.event(offset, event)
+                partition.event(record.offset, event, record.timestamp)
         return partition.finish()
 
     def follow_records(self, number: int, records: Iterable[tuple[int, bytes]]) -> Result:

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.live import Live
 
 from schemas.decode import (
-    DecodeOptions,
     FileProgress,
     Format,
     decoder,
@@ -25,6 +24,7 @@ from schemas.errors import ConfigError
 from schemas.settings import Settings
 from schemas.settings.sections import Source
 from streams.commands.configuration import read_settings, settings_options, user_errors
+from streams.decoding import options
 from streams.replay import ReplayInput, ReplayPlan, ReplayProgress, replay
 from streams.replay_view import ReplayView
 from streams.topic_sender import TopicSender
@@ -130,17 +130,6 @@ def file_input(
         kind = Format.AUTO if format_name == "jsonl" else Format(format_name)
         kind = Format.MAPPING if kind is Format.AUTO and rules is not None else kind
     rules = mapping_for(path, kind, rules)
-    events = settings.events
-    decode = decoder(
-        DecodeOptions(
-            format=kind,
-            mapping=rules,
-            earliest=events.earliest,
-            max_ahead=events.max_ahead,
-            max_bytes=events.max_bytes,
-            visitor_hash_key=events.visitor_hash_key.reveal().encode(),
-            default_currency=events.default_currency or settings.site.currency or None,
-        )
-    )
+    decode = decoder(options(settings, kind, rules))
     now = int(time.time() * 1000)
     return ReplayInput(read_records(path, kind, rules, progress), lambda data: decode(data, now))

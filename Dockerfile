@@ -7,6 +7,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY sinks sinks
 COPY streams streams
+COPY examples/demo examples/demo
 RUN /opt/funnelwatch/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.12-slim
@@ -15,6 +16,6 @@ COPY --from=build /opt/funnelwatch /opt/funnelwatch
 ENV PATH=/opt/funnelwatch/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /var/lib/funnelwatch
 USER funnelwatch
-EXPOSE 6066
+EXPOSE 6066 6067
 ENTRYPOINT ["funnelwatch"]
 CMD ["run"]

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
+from schemas.definitions import load_funnels
+from schemas.settings import load_settings
 from schemas.settings.layers import CONFIG_VARIABLE
 from schemas.settings.reference import reference
 from sinks.embedded.jars import KAFKA_VERSION
@@ -68,6 +70,22 @@ def test_who_waits_for_health_waits_for_a_service_that_has_a_check(compose: dict
         needs = service.get("depends_on", {})
         for other, how in needs.items() if isinstance(needs, dict) else ():
             assert how["condition"] != "service_healthy" or "healthcheck" in compose["services"][other]
+
+
+def test_the_worker_would_start_with_what_is_mounted(compose: dict[str, Any], tmp_path: Path) -> None:
+    worker = compose["services"]["worker"]
+    environment = {name: str(value) for name, value in worker["environment"].items()}
+    for volume in worker["volumes"]:
+        source, inside, _ = volume.split(":")
+        (tmp_path / inside[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / inside[1:]).write_bytes((ROOT / source).read_bytes())
+    settings = load_settings(tmp_path / environment.pop(CONFIG_VARIABLE)[1:], environment, {})
+    assert load_funnels(settings.funnels)
+    (source_topic,) = (source.topic for source in settings.sources)
+    assert f"--topic={source_topic}" in compose["services"]["topics"]["command"]
+    assert (settings.web.listen, settings.web.sink_listen) == ("0.0.0.0:6066", "0.0.0.0:6067")
+    scraped = yaml.safe_load((ROOT / "grafana/compose/prometheus.yml").read_text())["scrape_configs"][0]
+    assert scraped["static_configs"][0]["targets"] == ["worker:6066", "worker:6067"]
 
 
 def test_the_workers_settings_exist(compose: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import msgspec
 from kafka import OffsetAndMetadata, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic, OffsetSpec
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError
 
 from schemas import topics as names
 from schemas.errors import ConfigError, SinkError
@@ -144,7 +144,16 @@ def begin_at_the_end(client: KafkaAdminClient, group_id: str, topic: str, partit
     if any(place.offset >= 0 for place in known.values()):
         return
     ends = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
-    client.alter_group_offsets(group_id, {place: OffsetAndMetadata(end.offset, "", -1) for place, end in ends.items()})
+    answers = client.alter_group_offsets(
+        group_id, {place: OffsetAndMetadata(end.offset, "", -1) for place, end in ends.items()}
+    )
+    refused = {place: error for place, error in answers.items() if error is not NoError}
+    if refused:
+        place, error = next(iter(refused.items()))
+        raise SinkError(
+            f"Kafka: the group {group_id} can't begin at the end of {place.topic} ({error.__name__}); it is in use: stop its "
+            "other members first"
+        )
 
 
 def lags(client: KafkaAdminClient, group_id: str, topics: Sequence[str]) -> dict[TopicPartition, int | None]:
@@ -170,6 +179,6 @@ def create(client: KafkaAdminClient, spec: TopicSpec, replication: int) -> None:
         return
     except KafkaError as error:
         raise SinkError(
-            f"Kafka: can't create the topic {spec.name} ({error}); check kafka.replication_factor ({replication}) against "
+            f"Kafka: can't create the topic {spec.name} ({type(error).__name__}); check kafka.replication_factor ({replication}) against "
             "the number of brokers, and the right to create topics"
         ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from schemas.definitions import load_funnels
+from schemas.definitions.fields import as_dimension
 from schemas.definitions.funnels import parse_funnels
 from schemas.errors import ConfigError
 from schemas.funnel import Funnel
@@ -31,7 +32,7 @@ class Quick(msgspec.Struct, frozen=True):
 
 class Question(msgspec.Struct, frozen=True):
     """What the command line says; one of `definitions`, `preset` and `quick` at most. `names`: of the funnels wanted, all
-    if empty. `by`: dimensions."""
+    if empty. `by`: dimensions, declared or not: any field of events but ids."""
 
     definitions: Path | None = None
     preset: str | None = None
@@ -53,7 +54,13 @@ def asked(question: Question, settings: Settings) -> tuple[Funnel, ...]:
             remedy = 'name a file with --funnels, a ready one with --preset, or write --stages "view > cart > order"'
             raise ConfigError(str(path), "no funnel is defined: there is no such file", remedy)
         funnels, where = load_funnels(path), str(path)
-    return _named(funnels, question.names, where)
+    wanted = [as_dimension(name, "--by") for name in question.by]
+    return tuple(broken_down(funnel, wanted) for funnel in _named(funnels, question.names, where))
+
+
+def broken_down(funnel: Funnel, by: Sequence[str]) -> Funnel:
+    """The funnel with these dimensions as well. (Its version stays: what it counts is the same.)"""
+    return msgspec.structs.replace(funnel, dimensions=tuple(dict.fromkeys((*funnel.dimensions, *by))))
 
 
 def quick_funnel(quick: Quick, by: Sequence[str]) -> tuple[Funnel, ...]:

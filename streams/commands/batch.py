@@ -54,7 +54,10 @@ Examples:
 @click.option("--mode", type=click.Choice([mode.value for mode in Mode]), help="With --stages (default: ordered).")
 @click.option("--funnel", "names", multiple=True, metavar="NAME", help="Only this funnel; may be given several times.")
 @click.option(
-    "--by", multiple=True, metavar="DIMENSION", help="Break down by this dimension; may be given several times."
+    "--by",
+    multiple=True,
+    metavar="DIMENSION",
+    help="Break down by this field of events, declared in the funnel or not; may be given several times.",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON, one line for each funnel, at full precision.")
 def batch(

@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.unit.batch.conftest import Call
@@ -50,6 +51,16 @@ def shop(tmp_path: Path) -> Path:
     path = tmp_path / "shop.jsonl"
     path.write_bytes(b"\n".join(LINES) + b"\n")
     return path
+
+
+def test_a_field_that_the_funnel_does_not_declare_breaks_it_down_as_well(call: Call, shop: Path) -> None:
+    result = call(
+        shop.name, "--funnels", "shop.toml", "--funnel", "shop", "--by", "device", "--by", "channel", "--json"
+    )
+    assert result.exit_code == 0
+    by = msgspec.json.decode(result.stdout)["by"]
+    assert list(by) == ["device", "channel"]
+    assert {value: cell["stages"][0]["attempts"] for value, cell in by["device"].items()} == {"(none)": 40}
 
 
 def test_the_drawn_report(call: Call, shop: Path) -> None:
@@ -150,7 +161,11 @@ def test_a_definition_that_fits_nothing_names_what_is_there(call: Call, shop: Pa
             ("shop.jsonl", "--funnels", "shop.toml", "--funnel", "shpo"),
             "shop.toml has no funnel 'shpo'; did you mean shop?",
         ),
-        (("shop.jsonl", "--funnels", "shop.toml", "--by", "device"), "funnel 'shop': has no dimension 'device'"),
+        (("shop.jsonl", "--funnels", "shop.toml", "--by", "devise"), 'did you mean "device"?'),
+        (
+            ("shop.jsonl", "--funnels", "shop.toml", "--by", "visitor_id"),
+            '"visitor_id" is an id: each would be a value',
+        ),
         (("shop.jsonl", "--preset", "ecomerce"), '"ecomerce" is not a preset; did you mean "ecommerce"?'),
         (("shop.jsonl", "--stages", "view > > buy"), "--stages: 'view > > buy' has an empty stage"),
         (("shop.jsonl", "--stages", "view", "--window", "soon"), '"soon" is not a duration'),

@@ -28,7 +28,7 @@ Written by `make bench` (`python -m benchmarks`); run it again to replace the fi
   well. Wall time ends with the last state written.
 - **faust**: the dense job the way Faust's documentation writes it (models, one event at a time, a windowed table with its changelog,
   `send`), on the first events of the same stream. It does less: no drop-offs, no late events, no duplicates, no metrics, and nothing waits
-  for its changelog. Its CPU per event does not depend on how many there are, so fewer are enough.
+  for its changelog. Its CPU per event hardly depends on how many there are (335 µs at 30,000, 322 µs at 50,000), so fewer are enough.
 - **dense**: every event is a stage of one funnel of five stages: walks of sessions; 15 of 100 stop at each stage. About 115 bytes an event. **realistic**: four events of five fit no stage of any of three ordered funnels; four breakdown
   dimensions, twelve fields, about 435 bytes.
 - Both streams are seeded, have explicit session ids, are keyed by them, lie on 4 partitions and carry 1,000 events a second of event

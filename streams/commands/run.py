@@ -44,7 +44,7 @@ def run(config: Path | None, pairs: tuple[str, ...], only: str | None, supervise
         funnels = load_funnels(settings.funnels)
     logs.set_up(settings.log)
     if only is None:
-        sys.exit(supervise([[*command(role, config, pairs)] for role in ROLES]))
+        sys.exit(supervise([command(role, config, pairs) for role in ROLES]))
     if supervised:
         die_with_parent()
     with user_errors():

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from threading import Event as Signal
-from threading import Thread
 
 import msgspec
 
@@ -16,6 +14,7 @@ from schemas.report import Report
 from schemas.settings import Settings
 from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.queries import read_progress, read_report
+from streams.demo.background import Background
 from streams.demo.metrics import worker_lag
 from streams.demo.place import TOPIC
 from streams.demo.recent import Recent, latest_rows, read_recent
@@ -37,31 +36,16 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class Reader:
+class Reader(Background):
     """Reads until it is stopped. `now`: the last reading."""
 
     def __init__(self, settings: Settings, funnels: tuple[Funnel, ...], check: Callable[[], None]) -> None:
+        super().__init__("figures", self._run)
         self._settings, self._funnels, self._check = settings, funnels, check
-        self._stop = Signal()
-        self._thread = Thread(target=self._run, name="figures", daemon=True)
         self._counts: deque[tuple[float, int]] = deque()
         self._known: dict[str, tuple[Report, Recent | None]] = {}
         self._readings = 0
         self.now = Reading(figures=LiveFigures(reports=()))
-        self.error: SinkError | None = None
-
-    def start(self) -> None:
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def stop(self) -> None:
-        """Ends the readings. Does nothing before `start`."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(10)
 
     def _run(self) -> None:
         client: Client | None = None

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from threading import Event as Signal
-from threading import Thread
 
 from schemas.errors import SinkError
 from schemas.settings import Kafka
+from streams.demo.background import Background
 from streams.demo.place import TOPIC
 from streams.demo.plan import SPEED, Timeline
 from streams.topic_sender import TopicSender
@@ -19,29 +18,14 @@ from streams.traffic import Clock, Traffic, TrafficRecord, WallClock, pace
 SAMPLE = 1_000
 
 
-class Sender:
+class Sender(Background):
     """Sends the first hours at once, the rest in its time. `reached`: event time up to which all was sent, ms."""
 
     def __init__(self, kafka: Kafka, times: Timeline, sample: Path) -> None:
+        super().__init__("traffic", self._run)
         self._kafka, self._times, self._sample = kafka, times, sample
-        self._stop = Signal()
-        self._thread = Thread(target=self._run, name="traffic", daemon=True)
         self.traffic = Traffic(times.traffic)
         self.reached = times.start_ms
-        self.error: SinkError | None = None
-
-    def start(self) -> None:
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def stop(self) -> None:
-        """Ends the traffic; what was sent is in Kafka. Does nothing before `start`."""
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(10)
 
     def _run(self) -> None:
         try:

@@ -200,9 +200,8 @@ class CompiledFunnel:
         stages = definition.stages
         self.definition, self.convert = definition, convert
         self.name, self.version, self.levels = definition.name, definition.version, definition.levels
-        self.tag = crc32(
-            f"{definition.name}\0{definition.version}".encode()
-        )  # the version alone says nothing of the name
+        # The version alone says nothing of the name: two funnels of one definition have states of their own.
+        self.tag = crc32(f"{definition.name}\0{definition.version}".encode())
         self.window, self.lateness, self.gap = definition.window, definition.lateness, definition.session_gap
         self.strict = definition.mode is Mode.STRICT
         self.unordered = definition.mode is Mode.UNORDERED
@@ -269,7 +268,7 @@ class Concern(msgspec.Struct, frozen=True):
 
     def look(self, event: Event) -> list[Look]:
         """Each matcher with the stages that the event fits, None if its funnel does not look at it."""
-        return [(matcher, matcher.always if matcher.plain else matcher.look(event)) for matcher in self.matchers]
+        return [(matcher, matcher.look(event)) for matcher in self.matchers]
 
 
 class Index:

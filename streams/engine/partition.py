@@ -215,11 +215,10 @@ class Partition:
 
     def step(self, unit: UnitState, event: Event, matcher: Matcher, mask: int | None, *, gap_session: bool) -> Outcome:
         """The event in one funnel."""
-        funnel, clock = matcher.funnel, self.clock
+        funnel = matcher.funnel
         if mask is None and not gap_session and not funnel.strict:
             return Outcome.IGNORED
-        horizon = clock.watermark - funnel.lateness
-        horizon = max(horizon, clock.floor)
+        horizon = self.clock.horizon(funnel.lateness)
         if event.ts < horizon:
             return Outcome.LATE
         gap = funnel.gap if gap_session else 0

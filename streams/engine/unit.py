@@ -90,9 +90,8 @@ def correct(funnel: CompiledFunnel, state: FunnelState, hits: list[Hit], horizon
             continue
         if former is not None:
             out.withdrawn.append(former)
-            if (
-                former.entry_time // DAY != row.entry_time // DAY
-            ):  # it lies under another day of entry, not replaced there
+            # Stored under another day of entry, the former one would not be replaced.
+            if former.entry_time // DAY != row.entry_time // DAY:
                 out.rows.append(msgspec.structs.replace(former, is_deleted=1))
         out.rows.append(row)
     out.withdrawn.extend(old.values())

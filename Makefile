@@ -46,18 +46,28 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# After a change of dependencies. One lock for every supported Python; a second one without the extras, for the image.
+# After a change of dependencies. One lock for every supported Python; one without the extras, for the image; one for `make bench`.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 lock:
-	$(COMPILE) --all-extras pyproject.toml -o requirements.lock
+	$(COMPILE) --extra embedded --extra dev pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml -o requirements-worker.lock
+	$(COMPILE) --extra bench pyproject.toml -o requirements-bench.lock
 
 demo: setup
 	@$(BIN)/funnelwatch demo
 
-bench: setup
-	@$(BIN)/python -m benchmarks
+# The other frameworks have an environment of their own: their pins and the worker's exclude each other. Not fatal, either: those
+# that can't be installed are left out, and the table says so. BENCH: options, such as BENCH=--quick.
+BENCH ?=
+FRAMEWORKS := .cache/bench
+$(FRAMEWORKS)/.installed: requirements-bench.lock | $(STAMP)
+	@rm -rf $(FRAMEWORKS) && $(BIN)/python -m venv $(FRAMEWORKS)
+	@$(FRAMEWORKS)/bin/python -m pip install --quiet --require-hashes -r requirements-bench.lock && touch $@ \
+		|| echo "warning: the frameworks to compare with can't be installed (see above)" >&2
+
+bench: setup $(FRAMEWORKS)/.installed
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import NewTopic
 
-from benchmarks.workloads import PARTITIONS, Workload
+from benchmarks.workloads import PARTITIONS, Expected, Workload
 from schemas.settings import Kafka
-from sinks.kafka import BatchWriter
+from sinks.kafka import BatchWriter, KeyValue
+
+#: Records of a partition that are held until they are written.
+BUFFERED = 10_000
 
 
-def preload(servers: str, topic: str, workload: Workload) -> None:
-    """Makes the topic and writes the whole workload into it, each session on one partition."""
+def preload(servers: str, topic: str, workload: Workload) -> Expected:
+    """Makes the topic and writes the whole stream into it while it is made; returns what it comes to."""
     create(servers, topic)
-    asyncio.run(_write(Kafka(servers=(servers,)), topic, workload))
+    return asyncio.run(_write(Kafka(servers=(servers,)), topic, workload))
+
+
+async def _write(kafka: Kafka, topic: str, workload: Workload) -> Expected:
+    writer, counter = BatchWriter(kafka), workload.counter()
+    await writer.start()
+    buffers: list[list[KeyValue]] = [[] for _ in range(PARTITIONS)]
+    for step in workload.steps():
+        counter.add(step)
+        number = workload.place(step.session)
+        buffers[number].append((workload.key(step.session).encode(), workload.encode(step)))
+        if len(buffers[number]) == BUFFERED:
+            await writer.write(topic, number, buffers[number])
+            buffers[number].clear()
+    for number, buffer in enumerate(buffers):
+        await writer.write(topic, number, buffer)
+    await writer.stop()
+    return counter.expected()
 
 
 def create(servers: str, topic: str) -> None:
@@ -28,20 +49,20 @@ def create(servers: str, topic: str) -> None:
     admin.close()
 
 
-async def _write(kafka: Kafka, topic: str, workload: Workload) -> None:
-    writer = BatchWriter(kafka)
-    await writer.start()
-    for partition in range(PARTITIONS):
-        await writer.write(topic, partition, workload.records(partition))
-    await writer.stop()
+def delete(servers: str, prefix: str) -> None:
+    """Removes the topics of a run, so that runs do not fill the disk and the page cache. `prefix`: of their names."""
+    admin = KafkaAdminClient(bootstrap_servers=servers)
+    admin.delete_topics([topic for topic in admin.list_topics() if topic.startswith(prefix)])
+    admin.close()
 
 
 class Progress:
-    """How far a consumer group has committed on a topic."""
+    """How far a consumer group has committed on a topic, measured against the topic's end when this was made."""
 
     def __init__(self, servers: str, topic: str, group: str) -> None:
         self._consumer = KafkaConsumer(bootstrap_servers=servers, group_id=group, enable_auto_commit=False)
-        self._partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        partitions = self._consumer.partitions_for_topic(topic) or set(range(PARTITIONS))
+        self._partitions = [TopicPartition(topic, number) for number in sorted(partitions)]
         self._ends = self._consumer.end_offsets(self._partitions)
 
     def left(self) -> int:
@@ -53,34 +74,42 @@ class Progress:
         self._consumer.close()
 
 
-def count(servers: str, topic: str) -> int:
-    """Records of a topic."""
-    consumer = KafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
-    try:
-        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        return int(sum(consumer.end_offsets(partitions).values()))
-    finally:
-        consumer.close()
+class Written:
+    """How many records a topic has."""
+
+    def __init__(self, servers: str, topic: str) -> None:
+        self._consumer = KafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
+        self._partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+
+    def count(self) -> int:
+        return int(sum(self._consumer.end_offsets(self._partitions).values()))
+
+    def close(self) -> None:
+        self._consumer.close()
 
 
-def read_back(servers: str, topic: str) -> Iterator[Any]:
-    """All records of a topic as kafka-python gives them, partition by partition."""
-    consumer = KafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, max_poll_records=20_000)
+def read_back(servers: str, topic: str, take: Callable[[Any], None]) -> None:
+    """Gives every record of a topic, as aiokafka has them, to `take`; those of one partition in order."""
+    asyncio.run(_read(servers, topic, take))
+
+
+async def _read(servers: str, topic: str, take: Callable[[Any], None]) -> None:
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=servers, auto_offset_reset="earliest", max_partition_fetch_bytes=4 * 1024 * 1024
+    )
+    await consumer.start()
     try:
-        for number in sorted(consumer.partitions_for_topic(topic) or ()):
-            partition = TopicPartition(topic, number)
-            consumer.assign([partition])
-            consumer.seek_to_beginning(partition)
-            end = consumer.end_offsets([partition])[partition]
-            while consumer.position(partition) < end:
-                for batch in consumer.poll(timeout_ms=500).values():
-                    yield from batch
+        ends = await consumer.end_offsets(consumer.assignment())
+        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+            for batch in (await consumer.getmany(timeout_ms=500, max_records=20_000)).values():
+                for record in batch:
+                    take(record)
     finally:
-        consumer.close()
+        await consumer.stop()
 
 
 def last_written(servers: str, topic: str) -> float:
-    """When the newest record of a topic was written, in seconds since 1970 UTC."""
+    """When the newest record of a topic was written, in seconds since 1970 UTC; 0 if there is none."""
     consumer = KafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
     newest = 0
     try:

@@ -25,6 +25,7 @@ class Walk(msgspec.Struct, frozen=True):
 
 #: Short enough that attempts run out while the benchmark runs: drop-offs are part of the work.
 WINDOW, LATENESS = 600_000, 60_000
+SESSION_GAP = 120_000
 
 DENSE = (Walk("purchase", ("product_view", "add_to_cart", "checkout", "payment", "purchase"), 1.0, 0.85),)
 REALISTIC = (
@@ -36,7 +37,7 @@ DIMENSIONS = ("channel", "device", "country", "customer_type")
 
 
 def definitions(walks: Sequence[Walk], dimensions: Sequence[str]) -> str:
-    """The text of `funnels.toml`."""
+    """The text of `funnels.toml`. The gap counts only for events without session ids."""
     return "\n".join(_definition(walk, dimensions) for walk in walks)
 
 
@@ -51,7 +52,7 @@ def _definition(walk: Walk, dimensions: Sequence[str]) -> str:
     listed = ", ".join(f'"{name}"' for name in dimensions)
     lines = [
         "[[funnels]]", f'name = "{walk.name}"', 'unit = "session"', 'mode = "ordered"', f'window = "{WINDOW // 1000}s"',
-        f'lateness = "{LATENESS // 1000}s"', f"dimensions = [{listed}]",
+        f'lateness = "{LATENESS // 1000}s"', f'session_gap = "{SESSION_GAP // 1000}s"', f"dimensions = [{listed}]",
     ]  # fmt: skip
     for stage in walk.stages:
         value = 'value = "revenue"\n' if stage == "purchase" else ""

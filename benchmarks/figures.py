@@ -7,6 +7,7 @@ from statistics import median
 
 import msgspec
 
+from benchmarks.full import SinkRun
 from benchmarks.product import Run
 
 MIB = 1024 * 1024
@@ -39,13 +40,29 @@ def of_runs(prefix: str, runs: Sequence[Run]) -> list[Figure]:
         figure(f"{prefix}_peak_rss", "MiB", [run.peak_rss / MIB for run in runs]),
         figure(f"{prefix}_transitions_per_event", "bytes", [run.transition_bytes / run.events for run in runs]),
         figure(f"{prefix}_state_per_event", "bytes", [run.state_bytes / run.events for run in runs]),
+        figure(
+            f"{prefix}_written_per_event", "bytes",
+            [(run.transition_bytes + run.state_bytes) / run.events for run in runs],
+        ),
+    ]  # fmt: skip
+
+
+def of_sink(runs: Sequence[SinkRun]) -> list[Figure]:
+    """All figures of the sink and of ClickHouse behind it."""
+    return [
+        figure("sink_rows", "rows", [run.rows for run in runs]),
+        figure("sink_rows_per_second", "rows/s", [run.rows / run.wall for run in runs]),
+        figure("sink_rows_per_cpu_second", "rows/s", [run.rows / run.cpu for run in runs]),
+        figure("sink_cpu_per_row", "us", [run.cpu / run.rows * 1e6 for run in runs]),
+        figure("sink_clickhouse_cpu_per_row", "us", [run.clickhouse_cpu / run.rows * 1e6 for run in runs]),
+        figure("sink_peak_rss", "MiB", [run.peak_rss / MIB for run in runs]),
     ]
 
 
-def ratio(product: Sequence[Run], idiomatic: Sequence[Run]) -> Figure:
+def ratio(name: str, product: Sequence[Run], other: Sequence[Run]) -> Figure:
     """How many times the events a CPU second carries; round by round, so that both met the same machine."""
-    pairs = zip(product, idiomatic, strict=True)
-    return figure("dense_product_to_faust", "times", [(a.events / a.cpu) / (b.events / b.cpu) for a, b in pairs])
+    pairs = zip(product, other, strict=True)
+    return figure(name, "times", [(a.events / a.cpu) / (b.events / b.cpu) for a, b in pairs])
 
 
 def as_json(figures: Sequence[Figure]) -> str:

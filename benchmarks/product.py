@@ -4,36 +4,43 @@ from __future__ import annotations
 
 import socket
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from benchmarks import broker
-from benchmarks.child import Child, Usage
+from benchmarks.child import Child
 from benchmarks.definitions import load
-from benchmarks.workloads import Expected, Workload
+from benchmarks.oracle import Expected, WrongCounts
+from benchmarks.workloads import PARTITIONS, Workload
 from schemas import topics
-from schemas.errors import SinkError
 from schemas.funnel import Unit
 from schemas.progress import PROGRESS_KEY
 from schemas.rows import End, Kind, Row
 from sinks.embedded.kafka import EmbeddedKafka
 
-#: `funnelwatch run --only worker`, whether or not the command is installed.
-COMMAND = (sys.executable, "-c", "from streams.commands.run import run; run()", "--only", "worker", "--config")
-LONGEST = 900.0  # seconds a run may take
+#: `funnelwatch run`, whether or not the command is installed.
+COMMAND = (sys.executable, "-c", "from streams.commands.run import run; run()")
 decode_row = msgspec.msgpack.Decoder(Row).decode
 
 
-class Run(msgspec.Struct, frozen=True):
-    """What one run took. `cpu`, `wall`: seconds from readiness until all was committed; `startup`: CPU seconds before.
+class Backlog(msgspec.Struct, frozen=True):
+    """A stream as it lies in a topic, and what it comes to."""
 
-    `peak_rss`: bytes. `transition_bytes`, `state_bytes`: written, as they lie in the broker's log.
+    topic: str
+    workload: Workload
+    expected: Expected
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What one run took. `cpu`, `wall`: seconds from readiness until all was durable; `startup`: CPU seconds before.
+
+    `peak_rss`: bytes. `transition_bytes`, `state_bytes`: written; what lies in Kafka as it lies in the broker's log.
     """
 
     events: int
@@ -45,51 +52,82 @@ class Run(msgspec.Struct, frozen=True):
     state_bytes: int
 
 
-def run(kafka: EmbeddedKafka, directory: Path, source: str, workload: Workload, name: str) -> Run:
-    """Follows the preloaded topic `source` from its beginning, under topics and a group named after `name`.
+class Home(msgspec.Struct, frozen=True):
+    """Where one run's monitor lives: its settings, its ports, the prefix of its topics and groups."""
 
-    Raises AssertionError if the rows written are not those that the workload comes to.
-    """
-    servers, prefix = kafka.bootstrap_servers, f"{name}."
-    port = free_port()
-    home = directory / name
-    home.mkdir()
-    load(workload.walks, workload.dimensions, home)
-    (home / "funnelwatch.toml").write_text(
-        f'funnels = "{home / "funnels.toml"}"\n'
-        f'[kafka]\nservers = ["{servers}"]\ntopic_prefix = "{prefix}"\ngroup_prefix = "{prefix}"\n'
-        f"replication_factor = 1\npartitions = 4\n"
-        f'[[sources]]\ntopic = "{source}"\nkeyed_by = "session"\n'
-        f'[web]\nlisten = "127.0.0.1:{port}"\n'
+    name: str
+    directory: Path
+    port: int
+    sink_port: int
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.name}."
+
+    @property
+    def settings(self) -> Path:
+        return self.directory / "funnelwatch.toml"
+
+
+def move_in(kafka: EmbeddedKafka, directory: Path, backlog: Backlog, name: str, extra: str = "") -> Home:
+    """Writes definitions and settings. `extra`: TOML at the end."""
+    home = Home(name, directory / name, free_port(), free_port())
+    home.directory.mkdir()
+    load(backlog.workload.walks, backlog.workload.dimensions, home.directory)
+    home.settings.write_text(
+        f'funnels = "{home.directory / "funnels.toml"}"\n'
+        f'[kafka]\nservers = ["{kafka.bootstrap_servers}"]\ntopic_prefix = "{home.prefix}"\n'
+        f'group_prefix = "{home.prefix}"\nreplication_factor = 1\npartitions = {PARTITIONS}\n'
+        f'[[sources]]\ntopic = "{backlog.topic}"\nkeyed_by = "{backlog.workload.keyed_by}"\n'
+        'idle_after = "1h"\n'  # no ticks after the last event: what the run comes to does not depend on when it is looked at
+        f'[web]\nlisten = "127.0.0.1:{home.port}"\nsink_listen = "127.0.0.1:{home.sink_port}"\n{extra}'
     )
-    with Child([*COMMAND, str(home / "funnelwatch.toml")], home / "worker.log") as worker:
-        began = wait(worker, lambda: ready(port), 0.02)
-        progress = broker.Progress(servers, source, f"{prefix}worker")
-        ended = wait(worker, lambda: progress.left() == 0, 0.1)
-        progress.close()
-        ended, peak = worker.usage(), worker.peak_rss()
-    check(servers, topics.transitions(prefix), workload.expected())
-    state = topics.state_log(prefix, Unit.SESSION)
-    written = [topics.transitions(prefix), topics.drop_offs(prefix)]
-    return Run(
-        len(workload.steps), ended.cpu - began.cpu, broker.last_written(servers, state) - began.at, began.cpu, peak,
+    return home
+
+
+def run(kafka: EmbeddedKafka, directory: Path, backlog: Backlog, name: str) -> Run:
+    """The worker alone follows the preloaded topic from its beginning, under topics and a group named after `name`.
+
+    Raises WrongCounts if the rows written are not those that the workload comes to.
+    """
+    home = move_in(kafka, directory, backlog, name)
+    with Child([*COMMAND, "--only", "worker", "--config", str(home.settings)], home.directory / "worker.log") as worker:
+        began = worker.wait(lambda: ready(home.port), 0.02)
+        for topic in followed(backlog, home):
+            progress = broker.Progress(kafka.bootstrap_servers, topic, f"{home.prefix}worker")
+            worker.wait(lambda at=progress: at.left() == 0, 0.1)  # type: ignore[misc]
+            progress.close()
+        ended = worker.usage()
+    check(kafka.bootstrap_servers, topics.transitions(home.prefix), backlog.expected)
+    written, state = written_by(home)
+    made = Run(
+        backlog.expected.events, ended.cpu - began.cpu,
+        broker.last_written(kafka.bootstrap_servers, state) - began.at, began.cpu, ended.peak_rss,
         broker.bytes_on_disk(kafka.directory, written), broker.bytes_on_disk(kafka.directory, [state]),
     )  # fmt: skip
+    broker.delete(kafka.bootstrap_servers, home.prefix)
+    return made
 
 
-def wait(child: Child, done: Callable[[], bool], pause: float) -> Usage:
-    """Asks until it is done; returns what the process had used when it was asked for the last time."""
-    deadline = time.monotonic() + LONGEST
-    while time.monotonic() < deadline:
-        usage = child.usage()
-        if done():
-            return usage
-        time.sleep(pause)
-    raise SinkError(f"a benchmark did not end within {LONGEST:.0f} s: {child.tail()}")
+def followed(backlog: Backlog, home: Home) -> Iterator[str]:
+    """The topics that the worker must have committed, in this order; the internal log's end is known once the source is done."""
+    yield backlog.topic
+    if not backlog.workload.direct:
+        yield topics.unit_log(home.prefix, Unit.SESSION)
+
+
+def written_by(home: Home) -> tuple[list[str], str]:
+    """The worker's output topics (an internal log, too, if it has one), and that of its state."""
+    outputs = [
+        topics.transitions(home.prefix),
+        topics.drop_offs(home.prefix),
+        topics.unit_log(home.prefix, Unit.SESSION),
+    ]
+    return outputs, topics.state_log(home.prefix, Unit.SESSION)
 
 
 def ready(port: int) -> bool:
-    """Whether the worker says that it is ready."""
+    """Whether the process behind this port says that it is ready."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
             return bool(answer.status == 200)
@@ -104,19 +142,44 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def rows_in(record: Any) -> tuple[Row, ...]:
+    """The rows in a record of the transitions topic: the one place that knows how they lie there."""
+    return () if record.key == PROGRESS_KEY else (decode_row(record.value),)
+
+
+class Found:
+    """Counts rows as they come."""
+
+    def __init__(self, expected: Expected) -> None:
+        self.entered: Counter[tuple[str, str]] = Counter()
+        self.converted = Counter(dict.fromkeys(expected.converted, 0))
+        self.dropped = Counter(dict.fromkeys(expected.dropped, 0))
+        self.revenue = 0
+
+    def take(self, record: Any) -> None:
+        """All rows of a record. Each is one of its own: no stream here is out of order, so none is ever taken back."""
+        for row in rows_in(record):
+            if row.is_deleted:
+                raise WrongCounts(f"the worker took back a row of {row.unit_id}, though nothing was out of order")
+            if row.kind == Kind.ENTER.value:
+                self.entered[row.funnel, row.to_stage] += 1
+                self.revenue += row.value or 0
+            elif row.kind == Kind.END.value:
+                (self.converted if row.outcome == End.CONVERTED.value else self.dropped)[row.funnel] += 1
+
+
 def check(servers: str, topic: str, expected: Expected) -> None:
-    """Holds the transitions topic against the plain count."""
-    entered: Counter[tuple[str, str]] = Counter()
-    converted, dropped = Counter(dict.fromkeys(expected.converted, 0)), Counter(dict.fromkeys(expected.dropped, 0))
-    revenue = 0
-    for record in broker.read_back(servers, topic):
-        if record.key == PROGRESS_KEY:
-            continue
-        row = decode_row(record.value)
-        if row.kind == Kind.ENTER.value:
-            entered[row.funnel, row.to_stage] += 1
-            revenue += row.value or 0
-        elif row.kind == Kind.END.value:
-            (converted if row.outcome == End.CONVERTED.value else dropped)[row.funnel] += 1
-    found = Expected(dict(entered), dict(converted), dict(dropped), revenue)
-    assert found == expected, f"the worker's counts are wrong: {found}, not {expected}"
+    """Holds the transitions topic against the plain count. Raises WrongCounts."""
+    found = Found(expected)
+    broker.read_back(servers, topic, found.take)
+    same(
+        Expected(expected.events, dict(found.entered), dict(found.converted), dict(found.dropped), found.revenue),
+        expected,
+        "the worker's",
+    )
+
+
+def same(found: Expected, expected: Expected, whose: str) -> None:
+    """Raises WrongCounts if two counts differ."""
+    if found != expected:
+        raise WrongCounts(f"{whose} counts are wrong: {found}, not {expected}")

@@ -1,7 +1,9 @@
-"""The events of the benchmarks: fixed by a seed, in the order of their times, and what a plain count makes of them.
+"""The streams of the benchmarks: fixed by a seed, in the order of their times, made while they are read.
 
 *dense*: every event is a stage. Sessions walk product_view → … → purchase, and some stop on the way.
-*realistic*: four events of five fit no stage of any of the three funnels; twelve fields, about 400 bytes.
+*realistic*: four events of five fit no stage of any of the three funnels; twelve fields, about 435 bytes.
+*gap*: dense, but without session ids: visitors come back, and their pauses cut the sessions.
+*rekeyed*: realistic, on a topic keyed by the visitor instead of the session, so that all passes an internal log.
 
 A thousand events a second (event time), sessions spread over minutes: a session's next event mostly lies in another chunk,
 so that state is read and written for nearly every event. That is the harder case, and that of a busy site.
@@ -16,124 +18,116 @@ from heapq import heappop, heappush
 
 import msgspec
 
-from benchmarks.definitions import DENSE, DIMENSIONS, LATENESS, REALISTIC, WINDOW, Walk
-from schemas.event import MONEY_SCALE
+from benchmarks import records
+from benchmarks.definitions import DENSE, DIMENSIONS, REALISTIC, SESSION_GAP, WINDOW, Walk
+from benchmarks.oracle import Count, Expected, Step
+from benchmarks.records import PARTITIONS, partition_of_session, partition_of_visitor, session_id, visitor_id
+
+__all__ = ["PARTITIONS", "START", "Count", "Expected", "Step", "Workload", "dense", "gap", "realistic", "rekeyed"]
 
 SEED = 20_250_602
 #: Monday, 2 June 2025, 00:00 UTC: all events of a run lie within that day.
 START = 1_748_822_400_000
 RATE = 1_000  # events a second of event time
-PARTITIONS = 4
-PRICE_CENTS = 4_990
 
 NOISE = ("page_view", "scroll", "click", "hover", "video_play", "search", "filter", "image_zoom")
-CHANNELS = ("Organic Search", "Direct", "Paid Search", "Email", "Paid Social", "Referral")
-DEVICES = ("mobile", "desktop", "tablet")
-COUNTRIES = ("DE", "FR", "GB", "US", "NL", "ES", "IT", "PL", "SE", "AT")
-CUSTOMERS = ("new", "returning")
 #: Noise events to each stage event, so that with the bouncing sessions' they make four of five.
 NOISE_RATIO, BOUNCES, BOUNCE_EVENTS = 3.4, 0.25, 5
+#: Chance that a visitor comes back, and the most sessions of one.
+RETURNS, MOST_SESSIONS = 0.5, 4
 
 
-class Step(msgspec.Struct, frozen=True, gc=False):
-    """One event before it is encoded. `number`: its place in the session."""
+class Beat(msgspec.Struct, frozen=True, gc=False):
+    """One event of a session. `pause`: ms since the one before it."""
 
-    ts: int
-    session: int
-    number: int
+    pause: int
     event: str
 
 
-class Expected(msgspec.Struct, frozen=True):
-    """What the events come to: by (funnel, stage) attempts that entered it; by funnel those that converted and dropped off.
-
-    `dropped`: whose window has run out by the last event of their partition, lateness included. `revenue`: in 1/MONEY_SCALE.
-    """
-
-    entered: dict[tuple[str, str], int]
-    converted: dict[str, int]
-    dropped: dict[str, int]
-    revenue: int
-
-
 class Workload(msgspec.Struct, frozen=True):
-    """A stream of events and its funnels."""
+    """A stream of `count` events and its funnels. A longer one begins with a shorter one's events.
+
+    `script`: the events of one session (gap: of one visitor). `keyed_by`: the unit whose id is each record's key, as
+    `[[sources]]` names it. `direct`: it feeds its funnels without an internal log. `rate`: events a second of event time.
+    """
 
     name: str
     walks: tuple[Walk, ...]
     dimensions: tuple[str, ...]
-    steps: list[Step]
+    count: int
+    script: Callable[[random.Random], list[Beat]]
     encode: Callable[[Step], bytes]
+    key: Callable[[int], str] = session_id
+    place: Callable[[int], int] = partition_of_session
+    keyed_by: str = "session"
+    session_gap: int | None = None
+    direct: bool = True
+    rate: float = RATE
+
+    def steps(self) -> Iterator[Step]:
+        """The events by time, of sessions that begin one after the other; only those of open sessions are held."""
+        rng = random.Random(SEED)
+        coming: list[tuple[int, int, int, str]] = []
+        begin, number, left = float(START), 0, self.count
+        while True:
+            beats, ts = self.script(rng), int(begin)
+            for place, beat in enumerate(beats):
+                ts += beat.pause
+                heappush(coming, (ts, number, place, beat.event))
+            begin += rng.expovariate(self.rate / 1000) * len(beats)
+            number += 1
+            until = int(begin)  # no later session has anything before this
+            while coming and coming[0][0] < until:
+                yield Step(*heappop(coming))
+                left -= 1
+                if not left:
+                    return
 
     def records(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
-        """Key (the session) and value of one partition's records, in order."""
-        for step in self.steps:
-            if step.session % PARTITIONS == partition:
-                yield session_id(step.session).encode(), self.encode(step)
+        """Key and value of one partition's records, in order."""
+        for step in self.steps():
+            if self.place(step.session) == partition:
+                yield self.key(step.session).encode(), self.encode(step)
 
     def first(self, count: int) -> Workload:
         """The same stream, cut off after `count` events."""
-        return msgspec.structs.replace(self, steps=self.steps[:count])
+        return msgspec.structs.replace(self, count=min(count, self.count))
+
+    def counter(self) -> Count:
+        """The plain count of this stream, before its first step."""
+        return Count(self.walks, self.session_gap, self.place, direct=self.direct)
 
     def expected(self) -> Expected:
-        """A plain count, written apart from the engine: each session's stages come in order, within the window."""
-        stage_of = {stage: (walk, level) for walk in self.walks for level, stage in enumerate(walk.stages)}
-        entries: dict[tuple[str, int], int] = {}
-        highest: dict[tuple[str, int], int] = {}
-        newest: Counter[int] = Counter()
-        entered: Counter[tuple[str, str]] = Counter()
-        for step in self.steps:
-            newest[step.session % PARTITIONS] = step.ts
-            if step.event in stage_of:
-                walk, level = stage_of[step.event]
-                attempt = (walk.name, step.session)
-                if highest.get(attempt, -1) != level - 1 or step.ts - entries.setdefault(attempt, step.ts) > WINDOW:
-                    raise AssertionError(f"session {step.session} does not walk in order at {step.event}")
-                highest[attempt] = level
-                entered[walk.name, step.event] += 1
-        last = {walk.name: len(walk.stages) - 1 for walk in self.walks}
-        converted, dropped = Counter(dict.fromkeys(last, 0)), Counter(dict.fromkeys(last, 0))
-        for (name, session), level in highest.items():
-            if level == last[name]:
-                converted[name] += 1
-            elif entries[name, session] + WINDOW + LATENESS < newest[session % PARTITIONS]:
-                dropped[name] += 1
-        revenue = entered["purchase", "purchase"] * PRICE_CENTS * (MONEY_SCALE // 100)
-        return Expected(dict(entered), dict(converted), dict(dropped), revenue)
+        """What the whole stream comes to."""
+        counter = self.counter()
+        for step in self.steps():
+            counter.add(step)
+        return counter.expected()
 
 
 def dense(count: int) -> Workload:
     """`count` events, each a stage of the one funnel."""
-    walk = DENSE[0]
-
-    def session(rng: random.Random) -> list[str]:
-        return list(walk.stages[: depth(rng, walk)])
-
-    steps = _steps(count, session, (5_000, 55_000))
-    return Workload("dense", DENSE, (), steps, _encode_dense)
+    return Workload("dense", DENSE, (), count, _dense_session, records.dense_record)
 
 
 def realistic(count: int) -> Workload:
     """`count` events; one of five is a stage of one of three funnels."""
+    return Workload("realistic", REALISTIC, DIMENSIONS, count, _realistic_session, records.realistic_record)
 
-    def session(rng: random.Random) -> list[str]:
-        if rng.random() < BOUNCES:
-            return [rng.choice(NOISE) for _ in range(BOUNCE_EVENTS)]
-        order: list[Walk | None] = [
-            walk for walk in REALISTIC if rng.random() < walk.share for _ in range(depth(rng, walk))
-        ]
-        order += [None] * max(1, round(len(order) * NOISE_RATIO))
-        rng.shuffle(order)
-        taken: Counter[str] = Counter()
-        events = []
-        for walk in order:
-            events.append(rng.choice(NOISE) if walk is None else walk.stages[taken[walk.name]])
-            if walk is not None:
-                taken[walk.name] += 1
-        return events
 
-    steps = _steps(count, session, (1_000, 10_000))
-    return Workload("realistic", REALISTIC, DIMENSIONS, steps, _encode_realistic)
+def gap(count: int) -> Workload:
+    """`count` dense events without session ids."""
+    return Workload(
+        "gap", DENSE, (), count, _visitor, records.gap_record, visitor_id, partition_of_visitor, "visitor", SESSION_GAP,
+        direct=False,
+    )  # fmt: skip
+
+
+def rekeyed(count: int) -> Workload:
+    """`count` realistic events on a topic keyed by the visitor."""
+    return msgspec.structs.replace(
+        realistic(count), name="rekeyed", key=visitor_id, place=partition_of_visitor, keyed_by="visitor", direct=False
+    )
 
 
 def depth(rng: random.Random, walk: Walk) -> int:
@@ -144,59 +138,40 @@ def depth(rng: random.Random, walk: Walk) -> int:
     return reached
 
 
-def session_id(session: int) -> str:
-    return f"s{session * 2_654_435_761 % 2**48:012x}"
+def _dense_session(rng: random.Random) -> list[Beat]:
+    return _paced(rng, list(DENSE[0].stages[: depth(rng, DENSE[0])]), 5_000, 55_000)
 
 
-def _steps(count: int, session: Callable[[random.Random], list[str]], pause: tuple[int, int]) -> list[Step]:
-    """The first `count` events by time of sessions that begin one after the other. `pause`: ms between two events of one.
-
-    A longer stream begins with a shorter one's events.
-    """
-    rng = random.Random(SEED)
-    coming: list[tuple[int, int, int, str]] = []
-    steps: list[Step] = []
-    begin, number = float(START), 0
-    while len(steps) < count:
-        events, ts = session(rng), int(begin)
-        longest = min(pause[1], (WINDOW - 60_000) // len(events))
-        for place, event in enumerate(events):
-            heappush(coming, (ts, number, place, event))
-            ts += rng.randint(min(pause[0], longest), longest)
-        begin += rng.expovariate(RATE / 1000) * len(events)
-        number += 1
-        while coming and coming[0][0] < int(begin):  # no later session has anything before this
-            steps.append(Step(*heappop(coming)))
-    return steps[:count]
+def _visitor(rng: random.Random) -> list[Beat]:
+    """Sessions of one visitor, with more than the gap between them."""
+    beats = _dense_session(rng)
+    for _ in range(MOST_SESSIONS - 1):
+        if rng.random() >= RETURNS:
+            break
+        first, *others = _dense_session(rng)
+        beats += [Beat(rng.randint(SESSION_GAP + 1, 3 * SESSION_GAP), first.event), *others]
+    return beats
 
 
-def _encode_dense(step: Step) -> bytes:
-    session = session_id(step.session)
-    money = (
-        f',"revenue":{PRICE_CENTS / 100:.2f},"currency":"EUR","order_id":"o{session}"'
-        if step.event == "purchase"
-        else ""
-    )
-    return (
-        f'{{"event_id":"{session}{step.number:04x}","event":"{step.event}","timestamp":{step.ts},'
-        f'"session_id":"{session}"{money}}}'
-    ).encode()
+def _realistic_session(rng: random.Random) -> list[Beat]:
+    if rng.random() < BOUNCES:
+        return _paced(rng, [rng.choice(NOISE) for _ in range(BOUNCE_EVENTS)], 1_000, 10_000)
+    order: list[Walk | None] = [
+        walk for walk in REALISTIC if rng.random() < walk.share for _ in range(depth(rng, walk))
+    ]
+    order += [None] * max(1, round(len(order) * NOISE_RATIO))
+    rng.shuffle(order)
+    taken: Counter[str] = Counter()
+    events = []
+    for walk in order:
+        events.append(rng.choice(NOISE) if walk is None else walk.stages[taken[walk.name]])
+        if walk is not None:
+            taken[walk.name] += 1
+    return _paced(rng, events, 1_000, 10_000)
 
 
-def _encode_realistic(step: Step) -> bytes:
-    session, mixed = session_id(step.session), step.session * 40_503
-    page = (mixed + step.number * 7) % 5_000
-    money = (
-        f'"revenue":{PRICE_CENTS / 100:.2f},"currency":"EUR","order_id":"o{session}",'
-        if step.event == "purchase"
-        else ""
-    )
-    return (
-        f'{{"event_id":"{session}-{step.number:04x}-{step.ts:x}","event":"{step.event}","timestamp":{step.ts},'
-        f'"session_id":"{session}","visitor_id":"v{mixed % 2**40:010x}",'
-        f'"url":"https://www.shop.example/catalogue/department-{page % 40}/product-{page}.html",'
-        f'"referrer":"https://www.shop.example/catalogue/department-{page % 40}/",'
-        f'"channel":"{CHANNELS[mixed % 6]}","device":"{DEVICES[mixed // 6 % 3]}",'
-        f'"country":"{COUNTRIES[mixed // 18 % 10]}","customer_type":"{CUSTOMERS[mixed // 180 % 2]}",{money}'
-        f'"properties":{{"page":"product-{page}","position":{step.number},"list":"recommended"}}}}'
-    ).encode()
+def _paced(rng: random.Random, events: list[str], shortest: int, longest: int) -> list[Beat]:
+    """Pauses such that the session stays well within the window."""
+    longest = min(longest, (WINDOW - 60_000) // len(events))
+    shortest = min(shortest, longest)
+    return [Beat(rng.randint(shortest, longest) if place else 0, event) for place, event in enumerate(events)]

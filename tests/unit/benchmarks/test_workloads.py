@@ -1,15 +1,16 @@
 """The benchmarks' events are fixed, and what a plain count makes of them is what the engine finds."""
 
 from collections import Counter, defaultdict
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from benchmarks import engine, figures
+from benchmarks import engine
 from benchmarks.definitions import load
-from benchmarks.product import Run
-from benchmarks.workloads import PARTITIONS, START, Workload, dense, realistic
+from benchmarks.oracle import Expected, Step, WrongCounts
+from benchmarks.workloads import PARTITIONS, RATE, START, Workload, dense, gap, realistic, rekeyed
 from schemas.decode import DecodeOptions, Format, decoder
 from schemas.event import Event
 from schemas.funnel import Unit
@@ -19,7 +20,8 @@ from streams.engine.partition import Partition
 
 
 def test_the_same_events_come_each_time_and_a_longer_stream_begins_with_a_shorter_one() -> None:
-    assert dense(2_000).first(500).steps == dense(500).steps
+    assert list(islice(dense(2_000).steps(), 500)) == list(dense(500).steps())
+    assert dense(2_000).first(500) == dense(500)
     key, value = next(dense(10).records(0))
     assert (key, value) == (
         b"s000000000000",
@@ -27,11 +29,18 @@ def test_the_same_events_come_each_time_and_a_longer_stream_begins_with_a_shorte
     )
 
 
+def test_events_come_in_the_order_of_their_times() -> None:
+    for workload in (dense(5_000), realistic(5_000), gap(5_000)):
+        times = [step.ts for step in workload.steps()]
+        assert len(times) == 5_000
+        assert times == sorted(times)
+
+
 def test_all_dense_events_are_stages_and_a_fifth_of_the_realistic_ones() -> None:
     shares = {}
     for workload in (dense(20_000), realistic(100_000)):
         stages = {stage for walk in workload.walks for stage in walk.stages}
-        shares[workload.name] = sum(step.event in stages for step in workload.steps) / len(workload.steps)
+        shares[workload.name] = sum(step.event in stages for step in workload.steps()) / workload.count
     assert shares["dense"] == 1.0
     assert shares["realistic"] == pytest.approx(0.2, abs=0.01)
 
@@ -42,19 +51,30 @@ def test_realistic_events_have_twelve_fields_and_about_400_bytes() -> None:
     assert 380 < sum(map(len, values)) / len(values) < 450
 
 
+def test_gap_events_have_no_session_and_rekeyed_ones_another_key_than_their_session() -> None:
+    for key, value in gap(200).records(2):
+        event = msgspec.json.decode(value)
+        assert "session_id" not in event
+        assert event["visitor_id"] == key.decode()
+    partitions = defaultdict(set)
+    for number in range(PARTITIONS):
+        for key, value in rekeyed(2_000).records(number):
+            event = msgspec.json.decode(value)
+            assert event["visitor_id"] == key.decode() != event["session_id"]
+            partitions[event["session_id"]].add(number)
+    assert {len(numbers) for numbers in partitions.values()} == {1}
+
+
 def slow(workload: Workload, factor: int) -> Workload:
-    """The same events, with `factor` times as much time between sessions' beginnings: attempts run out."""
-    begins = {step.session: step.ts for step in reversed(workload.steps)}
-    steps = [
-        msgspec.structs.replace(step, ts=step.ts + (begins[step.session] - START) * (factor - 1))
-        for step in workload.steps
-    ]
-    steps.sort(key=lambda step: (step.ts, step.session, step.number))
-    return msgspec.structs.replace(workload, steps=steps)
+    """The same sessions, with `factor` times as much time between their beginnings: attempts run out."""
+    return msgspec.structs.replace(workload, rate=RATE / factor)
 
 
-@pytest.mark.parametrize("workload", [slow(dense(6_000), 300), slow(realistic(6_000), 300)], ids=["dense", "realistic"])
+@pytest.mark.parametrize(
+    "workload", [slow(dense(6_000), 300), slow(realistic(6_000), 300), slow(gap(6_000), 300)], ids=["dense", "realistic", "gap"]
+)  # fmt: skip
 def test_the_plain_count_is_what_the_engine_finds(workload: Workload, tmp_path: Path) -> None:
+    workload = msgspec.structs.replace(workload, direct=True)  # the engine alone: each partition has its own clock
     expected = workload.expected()
     assert sum(expected.dropped.values()) > 100
     funnels = load(workload.walks, workload.dimensions, tmp_path)
@@ -79,30 +99,39 @@ def test_the_plain_count_is_what_the_engine_finds(workload: Workload, tmp_path: 
     assert revenue == expected.revenue
 
 
+def test_a_pause_above_the_gap_cuts_a_visitors_session() -> None:
+    counter = gap(1_000).counter()
+    for number, (ts, event) in enumerate(
+        [(0, "product_view"), (120_000, "add_to_cart"), (240_001, "product_view"), (250_000, "add_to_cart")]
+    ):
+        counter.add(Step(START + ts, 7, number, event))
+    assert counter.expected() == Expected(
+        4, {("purchase", "product_view"): 2, ("purchase", "add_to_cart"): 2}, {"purchase": 0}, {"purchase": 1}, 0
+    )  # fmt: skip
+    counter.add(Step(START + 430_000, 8, 0, "product_view"))  # 250,000 + gap + lateness, on another partition
+    assert counter.expected().dropped == {"purchase": 1}
+
+
+def test_without_a_common_clock_a_partition_waits_for_its_own_last_event() -> None:
+    counter = dense(1_000).counter()
+    counter.add(Step(START, 4, 0, "product_view"))
+    counter.add(Step(START + 660_001, 5, 0, "product_view"))
+    assert counter.expected().dropped == {"purchase": 0}
+    counter.add(Step(START + 660_001, 8, 0, "product_view"))
+    assert counter.expected().dropped == {"purchase": 1}
+    assert counter.expected().rows == 4
+
+
 def test_a_walk_out_of_order_is_refused() -> None:
-    workload = dense(20_000)
-    with pytest.raises(AssertionError, match="does not walk in order"):
-        msgspec.structs.replace(workload, steps=workload.steps[::-1]).expected()
+    counter = dense(1_000).counter()
+    counter.add(Step(START, 1, 0, "product_view"))
+    with pytest.raises(WrongCounts, match="session 1 does not walk in order at checkout"):
+        counter.add(Step(START + 1, 1, 1, "checkout"))
+    with pytest.raises(WrongCounts, match="at add_to_cart"):
+        counter.add(Step(START + 600_001, 1, 2, "add_to_cart"))
 
 
 def test_the_engine_benchmark_measures_each_part() -> None:
     costs = engine.costs(dense(24_000))
     assert [cost.part for cost in costs] == ["decode", "match", "event", "finish", "rows", "counters"]
     assert all(cost.per_event > 0 for cost in costs)
-
-
-def test_figures_are_medians_and_the_ratio_is_taken_round_by_round() -> None:
-    fast = [Run(1_000, cpu, 2.0, 0.5, 104_857_600, 230_000, 170_000) for cpu in (0.1, 0.2, 0.4)]
-    faust = [Run(100, cpu, 2.0, 0.5, 52_428_800, 9_000, 7_000) for cpu in (0.1, 0.4, 0.2)]
-    named = {each.name: each for each in figures.of_runs("product_dense", fast)}
-    assert named["product_dense_events_per_cpu_second"].value == 5_000.0
-    assert named["product_dense_cpu_per_event"] == figures.Figure(
-        "product_dense_cpu_per_event", 200.0, "us", (100.0, 400.0)
-    )
-    assert named["product_dense_peak_rss"].value == 100.0
-    assert named["product_dense_state_per_event"].value == 170.0
-    assert figures.ratio(fast, faust).value == 10.0
-    assert figures.ratio(fast, faust).spread == (5.0, 20.0)
-    assert msgspec.json.decode(figures.as_json([figures.ratio(fast, faust)])) == {
-        "dense_product_to_faust": {"value": 10.0, "unit": "times", "spread": [5.0, 20.0]}
-    }

@@ -1,22 +1,19 @@
 """The dense job as Faust's documentation would have it written: models, one event at a time, a windowed table, send.
 
-`python -m benchmarks.idiomatic_app SERVERS SOURCE NAME`. It does less than the worker: no drop-offs (Faust's windows expire by the
-wall clock), no late events, no duplicates, no breakdown, no metrics, and nothing awaits its changelog.
+`python -m benchmarks.faust_app JOB`. JSON is orjson's where it is installed (Faust's own choice). It does less than the worker:
+no drop-offs (Faust's windows expire by the wall clock), no late events, no duplicates, no breakdown, no metrics, and nothing
+awaits its changelog.
 """
 
 # No `from __future__ import annotations`: Faust looks at the models' types.
 import logging
-import sys
 from datetime import timedelta
 from typing import Any
 
 import faust
 
-from benchmarks.definitions import DENSE
-from benchmarks.workloads import PARTITIONS
-from streams.commands.run import die_with_parent
+from benchmarks import job
 
-STAGES = DENSE[0].stages
 DAY = timedelta(days=1)
 #: Faust forgets windows this long after they began by today's clock, and these events are from a fixed day of the past.
 EXPIRES = timedelta(days=36_500)
@@ -46,21 +43,23 @@ class Transition(faust.Record, serializer="json"):
     order_id: str | None = None
 
 
-def create_app(servers: str, source: str, name: str) -> faust.App:
-    """The app `name`; its transitions go to the topic `{name}.transitions`."""
+def create_app(told: job.Job) -> faust.App:
+    """The app of this job."""
+    stages = told.stages
     app = faust.App(
-        name,
-        broker=f"kafka://{servers}",
+        told.name,
+        broker=f"kafka://{told.servers}",
         store="memory://",
-        topic_partitions=PARTITIONS,
+        datadir=told.directory,
+        topic_partitions=told.partitions,
         web_enabled=False,
         # Faust's own 0 sends nearly every record as a request of its own: in its favour.
         producer_linger=0.005,
         producer_max_batch_size=262_144,
     )
-    clicks = app.topic(source, key_type=str, value_type=Click)
-    transitions = app.topic(f"{name}.transitions", key_type=str, value_type=Transition, partitions=PARTITIONS)
-    windows: Any = app.Table("walks", default=int, partitions=PARTITIONS).tumbling(DAY, expires=EXPIRES)
+    clicks = app.topic(told.source, key_type=str, value_type=Click)
+    transitions = app.topic(told.transitions, key_type=str, value_type=Transition, partitions=told.partitions)
+    windows: Any = app.Table("walks", default=int, partitions=told.partitions).tumbling(DAY, expires=EXPIRES)
     walks = windows.relative_to(lambda event: event.value.timestamp / 1000)
 
     @app.agent(clicks)
@@ -69,7 +68,7 @@ def create_app(servers: str, source: str, name: str) -> faust.App:
             click = event.value
             session = click.session_id
             reached = walks[session].value()
-            if reached < len(STAGES) and click.event == STAGES[reached]:
+            if reached < len(stages) and click.event == stages[reached]:
                 walks[session] = reached + 1
                 await transitions.send(
                     key=session,
@@ -86,14 +85,12 @@ def create_app(servers: str, source: str, name: str) -> faust.App:
 
     @app.on_rebalance_complete.connect(weak=False)
     async def begun(*_: Any, **__: Any) -> None:
-        print("ready", flush=True)
+        job.ready()
 
     return app
 
 
 if __name__ == "__main__":
-    die_with_parent()
+    told = job.told()
     logging.disable(logging.WARNING)
-    faust.Worker(
-        create_app(*sys.argv[1:4]), loglevel="error", quiet=True, redirect_stdouts=False
-    ).execute_from_commandline()
+    faust.Worker(create_app(told), loglevel="error", quiet=True, redirect_stdouts=False).execute_from_commandline()

@@ -1,0 +1,55 @@
+"""What docs/benchmarks.md says of how the figures came about."""
+
+from __future__ import annotations
+
+from benchmarks.definitions import LATENESS, SESSION_GAP, WINDOW
+
+PREFACE = f"""# Benchmarks
+
+Written by `make bench` (`python -m benchmarks`); run it again to replace the figures. `make bench BENCH=--quick` only shows that it works.
+
+## The job
+
+A backlog lies in a real Kafka broker (4 partitions, one node, same machine). Each contestant, a process of its own, follows it from its
+beginning: per session it keeps the stage reached within a window, writes a record to an output topic for each stage reached, and keeps its
+state durably in its own way. **dense**: every event is a stage of one funnel of five; 15 of 100 sessions stop at each stage; about 115 bytes
+an event. All contestants get the beginning of the same stream, each as much of it as makes its run long enough.
+
+| contestant | written as | durable state | more or less than the product |
+|---|---|---|---|
+| funnelwatch | `funnelwatch run --only worker`, default settings but for names and places | one compacted record per changed session and chunk, durable before offsets are committed | drop-offs by event time, late and repeated events, dead letters, attempts with revisions, breakdowns, metrics: all on |
+| Faust | models, one event at a time, tumbling table, `send`; orjson | changelog topic, not awaited | less: no drop-offs, late events, duplicates, breakdowns or metrics; a day's window instead of the funnel's |
+| Quix Streams | `StreamingDataFrame`: `apply(stateful=True)`, `filter`, `to_topic`; its JSON is orjson | RocksDB and changelog topic, every 5 s, then offsets | less, as Faust; more: state may exceed memory, and a local copy (not in the bytes) shortens recovery |
+| Bytewax | `KafkaSource`, `map`, `stateful_flat_map`, `KafkaSink`; msgspec | recovery store (SQLite), every 10 s; offsets in it | less, as Faust; its source does not share partitions by a consumer group; more: snapshots of all steps are of one moment |
+
+Settings differ from the frameworks' defaults only in their favour: Faust's and Quix Streams' producers wait 5 and 100 ms for a batch. None but
+the product expires sessions that never come back: in so short a run that spares them work.
+
+Three more workloads and one more way of running, **without a bar**, for the product alone:
+
+- **realistic**: four events of five fit no stage of any of three ordered funnels; four breakdown dimensions, twelve fields, about 435 bytes.
+- **gap**: dense events without session ids; visitors come back, and pauses above {SESSION_GAP // 1000} s cut their sessions. Such events always pass the internal
+  log.
+- **rekeyed**: realistic on a topic keyed by the visitor instead of the session, so that every event passes the internal log. Its bytes count as
+  written.
+- **full**: dense with `funnelwatch run`: the worker, the sink (events stored, too, as by default) and an embedded ClickHouse at once on the
+  same cores; the three are measured apart. `sink_…` counts rows of both tables; its rows/s run from the worker's readiness until the sink has
+  acknowledged the last.
+
+## What is measured
+
+- **CPU**: user and system time of the contestant's process with all its threads and children, from its readiness until all is written and
+  durable. Start-up stands apart (`startup_cpu`); `process_cpu` is both. Faust is measured until its transitions are written, since its
+  commits may stall; Quix Streams is then told to stop and writes its last checkpoint; Bytewax ends with the topic and its last snapshot. The
+  broker's CPU is nobody's.
+- **Wall time** ends with the last state written. It begins with readiness; for the other frameworks with the first transition, since their consumer group
+  may take seconds to form.
+- **Bytes written per event**: output and state, as they lie in the broker's log (Bytewax: its store) at the end, uncompressed.
+- **Counts**: a run whose transitions, counted by stage, are not those of a plain count of the stream ends the benchmark. For the product
+  conversions, drop-offs and revenue are held against it, too; for *full*, what ClickHouse answers.
+- Streams are seeded, carry 1,000 events a second of event time (so that a session's next event mostly comes in another chunk), in order;
+  window {WINDOW // 1000} s, lateness {LATENESS // 1000} s.
+- Contestants alternate, round by round. Figures are medians with the lowest and the highest round; ratios are taken within each round. CPU
+  time depends on what else the machine does: compare ratios, and read the load average with the rest.
+
+"""

@@ -39,6 +39,7 @@ COMMANDS: dict[str, Lazy] = {
     "replay": Lazy("streams.commands.replay:replay_command", "Send the events of files to a source's topic."),
     "report": Lazy("streams.commands.report:report", "Show a funnel as ClickHouse has it."),
     "migrate": Lazy("streams.commands.migrate:migrate", "Make ClickHouse's tables, or bring them up to date."),
+    "rules": Lazy("streams.commands.rules:rules", "Write Prometheus' recording and alerting rules for the funnels."),
     "demo": Lazy("streams.commands.demo:demo", "A shop with live traffic, Kafka and ClickHouse on this machine."),
 }
 

@@ -1,0 +1,114 @@
+"""The fall of a conversion rate: recording rules from the windows' sums to the score that the alerts compare.
+
+Observed conversions O and expected ones E are compared by the log-likelihood ratio of two falls against health, with a
+dead zone of 10 % (busy series are never exactly as expected):
+
+    moderate  ln(0.60 / 0.90) · O + (0.90 − 0.60) · E       severe  ln(0.05 / 0.90) · O + (0.90 − 0.05) · E
+
+over every window; their maximum is what a CUSUM with free start would show, without its memory: a restart of Prometheus
+or a worker loses evidence for both sides alike and pages nobody. The score carries its own minimum sample: threshold /
+0.85 conversions must be missing. The reverse ratio ends an alert: windows as long as the shortest one that shows health
+again (odds of 100 to 1), or longer, no longer count.
+"""
+
+from __future__ import annotations
+
+import math
+
+from schemas.metrics import SITE
+from schemas.rules import names as n
+from schemas.rules.model import Record
+from schemas.rules.promql import lines, select
+from schemas.rules.windows import COARSE, NOT_CROSSED, PARTS, SUSPECT
+
+HEALTHY, MODERATE, SEVERE = 0.90, 0.60, 0.05
+THRESHOLD = 10.0  # one series: 9 by calibration, plus a margin; a segment adds ln(segments of its stage)
+WELL_AGAIN = 0.95
+DEEPEST, SHALLOWEST = 0.05, 0.70  # bounds of the depth from which a recovery is told
+ODDS_OF_RECOVERY = math.log(100)
+
+_ON_WINDOW = f"on ({SITE}, {n.WINDOW})"
+_ON_SEGMENT = f"on ({n.SEGMENT})"
+_EACH_WINDOW = f"on ({n.SEGMENT}, {n.WINDOW})"
+
+
+def slopes(site: str) -> list[Record]:
+    """The two log-likelihood ratios, where positive, of all traffic and of single dimensions."""
+    observed, expected = (
+        select(n.OBSERVED, NOT_CROSSED, **{SITE: site}),
+        select(n.EXPECTED, NOT_CROSSED, **{SITE: site}),
+    )
+    return [
+        Record(
+            n.SCORE,
+            f"({HEALTHY - fallen:.2f} * {expected} - {math.log(HEALTHY / fallen):.6f} * clamp_min({observed}, 0)) > 0",
+            {n.SLOPE: slope},
+        )
+        for slope, fallen in (("moderate", MODERATE), ("severe", SEVERE))
+    ]
+
+
+def recovery(site: str) -> list[Record]:
+    """How deep the fall is where it shows best, and the shortest window that denies it."""
+    score, length = select(n.SCORE, **{SITE: site}), select(n.WINDOW_SECONDS, **{SITE: site})
+    observed, expected, depth = (select(name, **{SITE: site}) for name in (n.OBSERVED, n.EXPECTED, n.DEPTH))
+    best = f"topk by ({n.SEGMENT}) (1, {score} > {SUSPECT})"
+    return [
+        Record(
+            n.DEPTH,
+            lines(
+                f"max by ({n.SEGMENT}) (",
+                f"  clamp({observed} / {expected}, {DEEPEST}, {SHALLOWEST:.2f})",
+                f"  and {_EACH_WINDOW} {best}",
+                ")",
+            ),
+        ),
+        Record(
+            n.RECOVERY,
+            lines(
+                f"{observed} * {_ON_SEGMENT} group_left () ln({WELL_AGAIN} / {depth})",
+                f"- {expected} * {_ON_SEGMENT} group_left () ({WELL_AGAIN} - {depth})",
+            ),
+        ),
+        Record(
+            n.RECOVERED,
+            lines(
+                f"min by ({n.SEGMENT}) (",
+                f"  0 * ({select(n.RECOVERY, **{SITE: site})} > {ODDS_OF_RECOVERY:.6f})",
+                f"  + {_ON_WINDOW} group_left () {length}",
+                ")",
+            ),
+        ),
+    ]
+
+
+def live(site: str) -> list[Record]:
+    """The best score that no recovery has ended, and what follows from its window."""
+    score, length = select(n.SCORE, **{SITE: site}), select(n.WINDOW_SECONDS, **{SITE: site})
+    observed, expected, entered = (select(name, **{SITE: site}) for name in (n.OBSERVED, n.EXPECTED, n.ENTERED))
+    recovered, alive = select(n.RECOVERED, **{SITE: site}), select(n.LIVE, **{SITE: site})
+
+    def of_its_window(expression: str) -> str:
+        return lines(f"max by ({n.SEGMENT}) (", f"  ({expression})", f"  and {_EACH_WINDOW} {alive}", ")")
+
+    ended = f"({expected} * 0 + {_ON_WINDOW} group_left () {length}) >= {_ON_SEGMENT} group_left () {recovered}"
+    return [
+        Record(n.STANDING, lines(f"({score} > {SUSPECT})", f"unless {_EACH_WINDOW}", f"({ended})")),
+        Record(n.LIVE, f"topk by ({n.SEGMENT}) (1, {select(n.STANDING, **{SITE: site})})"),
+        Record(
+            n.START, f"time() - max by ({n.SEGMENT}) (0 * {alive} + {_ON_WINDOW} group_left () {length})"
+        ),
+        Record(n.RATIO, of_its_window(f"clamp_min({observed}, 0) / {expected}")),
+        Record(n.MISSING, of_its_window(f"{expected} - clamp_min({observed}, 0)")),
+        Record(n.RATE_EXPECTED, of_its_window(f"clamp_max({expected} / ({entered} > 0), 1)")),
+        Record(n.RATE_OBSERVED, of_its_window(f"clamp({observed} / ({entered} > 0), 0, 1)")),
+    ]  # fmt: skip
+
+
+def family(site: str) -> Record:
+    """The threshold of one segment: that of the stage, plus the logarithm of how many are looked at."""
+    counted = f"count by ({n.STAGES}) ({select(n.EXPECTED, PARTS, **{SITE: site, n.WINDOW: COARSE[0].label})})"
+    return Record(
+        n.FAMILY_THRESHOLD,
+        f"{select(n.THRESHOLD, **{SITE: site})} + on ({n.STAGES}) group_left () ln(1 + {counted})",
+    )

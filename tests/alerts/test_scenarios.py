@@ -1,0 +1,97 @@
+"""The shipped rules under promtool: each alert fires, keeps silent and resolves; and every mutant of them is caught."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from schemas.rules import Links, Scale, render, rule_file
+from tests.alerts.promtool import Scenario, run
+from tests.alerts.scenarios import FALLS, SCENARIOS, WITH_FLOOR
+from tests.alerts.shipped import FUNNELS, RULES, SETTINGS, with_floor
+
+BY_NAME = {scenario.name: scenario for scenario in (*SCENARIOS, *WITH_FLOOR)}
+
+
+def rules_for(scenario: Scenario) -> str:
+    """The committed file; for the scenarios of floors the same with a floor in the definitions."""
+    if scenario not in WITH_FLOOR:
+        return RULES.read_text()
+    return render(rule_file(with_floor(), SETTINGS.site, Links(), Scale()))
+
+
+def test_the_committed_rules_are_those_of_the_definitions() -> None:
+    """After a change: funnelwatch rules --config examples/funnelwatch.toml -o grafana/rules/funnelwatch.yml"""
+    assert RULES.read_text() == render(rule_file(FUNNELS, SETTINGS.site, Links(), Scale()))
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_what_stands_when(name: str, tmp_path: Path) -> None:
+    scenario = BY_NAME[name]
+    ran = run(scenario, rules_for(scenario), tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+class Mutant(msgspec.Struct, frozen=True):
+    """A wrong rule file, and the scenario that must notice. `pattern` is replaced by `by` everywhere."""
+
+    name: str
+    pattern: str
+    by: str
+    scenario: str
+
+
+MUTANTS = (
+    Mutant("threshold-too-high", r"vector\(10\)$", "vector(10000)", "total-fall"),
+    Mutant("threshold-too-low", r"vector\(10\)$", "vector(3.6)", "twelve-visitors"),
+    Mutant("no-dead-zone", r"0\.30 \* ", "0.40 * ", "mild-fall"),
+    Mutant("moderate-slope-gone", r"0\.30 \* ", "0.00 * ", "moderate-fall"),
+    Mutant("counts-wrong-way", r"0\.405465", "-0.405465", "mild-fall"),
+    Mutant("no-keep-firing", r"keep_firing_for: 15m", "keep_firing_for: 1s", "total-fall"),
+    Mutant("waits-too-long", r"for: 1m", "for: 20m", "total-fall"),
+    Mutant("no-recovery", r"> 4\.605170", "> 9999", "total-fall"),
+    Mutant("recovery-ends-too-much", r"\) >= on \(", ") >= bool on (", "second-fall"),
+    Mutant("retractions-forgotten", r"-\(\(funnel_retracted_total", "0*((funnel_retracted_total", "retracted"),
+    Mutant("resets-count-back", r"\) >= 0$", ") > -1e9", "fall-across-restart"),
+    Mutant("one-worker-only", r"funnel_stage_conversions_total\{", 'funnel_stage_conversions_total{instance="worker-1:6066",', "two-workers"),
+    Mutant("reads-target-labels", r"funnel_stage, dimension, value\)", "stage, dimension, value)", "total-fall"),
+    Mutant("reads-target-site", r"funnel_site=", "site=", "total-fall"),
+    Mutant("team-lost", r"next_stage, team, owner", "next_stage", "total-fall"),
+    Mutant("segments-not-looked-at", r'dimension!="all",dimension!~"\.\*×\.\*"', 'dimension="none"', "one-channel"),
+    Mutant("outage-needs-too-much", r"> 10$", "> 100000", "outage"),
+    Mutant("outage-compares-nothing", r"offset 7d", "offset 1m", "outage"),
+    Mutant("outage-of-every-night", r"3\.218876 \* \(.*$", "0", "quiet-night"),
+    Mutant("stall-unseen", r"== 0 and", "< 0 and", "silence-upstream"),
+    Mutant("stall-of-idle-partition", r"\[10m\]\) > 0, ", "[10m]) >= 0, ", "idle-partition"),
+    Mutant("latency-unseen", r"histogram_quantile\(0\.5", "histogram_quantile(0.01", "late-work"),
+    Mutant("absence-unseen", r"absent_over_time\((funnel_build_info[^\[]*)\[5m\]", r"absent_over_time(\1[5d]", "gone"),
+    Mutant("one-funnel-absent-unseen", r"\n.*absent_over_time.*newsletter.*", "", "other-definitions"),
+    Mutant("dead-letters-unseen", r">= 20$", ">= 2000", "refused"),
+    Mutant("dead-letters-any-share", r"0\.01 \* max", "0.001 * max", "few-refused"),
+    Mutant("sink-unseen", r"\(increase\(funnel_sink_errors_total", "(-increase(funnel_sink_errors_total", "sink"),
+    Mutant("queue-unseen", r"> 900$", "> 9000", "old-queue"),
+    Mutant("silent-step-unseen", r"== 1$", "== 2", "required-step-silent"),
+    Mutant("silent-optional-unseen", r'need="optional"', 'need="none"', "optional-step-silent"),
+    Mutant("silence-without-skips", r'direction="skip"\}\[30m\]\), (.*)\) >= 5\)', r'direction="skip"}[30m]), \1) >= 0)', "step-without-visitors"),
+    Mutant("daily-needs-too-much", r"> 0\.15\)", "> 0.9)", "daily-fall"),
+    Mutant("floor-too-low", r"< 0\.25$", "< 0.01", "below-floor"),
+    Mutant("floor-without-minimum", r">= 200", ">= 0", "floor-few-entries"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: str(mutant.name))
+def test_a_wrong_rule_is_caught(mutant: Mutant, tmp_path: Path) -> None:
+    scenario = _quicker(BY_NAME[mutant.scenario])
+    changed, count = re.subn(mutant.pattern, mutant.by, rules_for(scenario), flags=re.MULTILINE)
+    assert count, "the mutant changes nothing: its pattern is out of date"
+    ran = run(scenario, changed, tmp_path)
+    assert ran.returncode != 0, f"{mutant.name} passes {mutant.scenario}"
+    assert "exp:" in ran.stdout + ran.stderr, "the mutant is no valid rule file: " + ran.stdout + ran.stderr
+
+
+def _quicker(scenario: Scenario) -> Scenario:
+    """The same without the groups that no fall needs, where all are looked at."""
+    return scenario if scenario.groups else msgspec.structs.replace(scenario, groups=FALLS)

@@ -1,0 +1,86 @@
+"""Scale: CPU per event of one, two and four workers; and, in process, what drives the cost of an event."""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks.definitions import DENSE, REALISTIC, Walk
+from benchmarks.experiments import costs, pages, sender
+from benchmarks.experiments.outcome import Chart, Figure, Line, Outcome, Table, cells
+from benchmarks.experiments.place import Config, Place, definition
+from benchmarks.experiments.plan import Plan
+from benchmarks.experiments.processes import WORKER, Running, product, wait
+from benchmarks.experiments.records import write
+from schemas.metrics import EVENTS
+
+DIMENSIONS = ("channel", "device")
+
+
+def run(place: Place, plan: Plan) -> Outcome:
+    """Workers first, then the costs. Raises SinkError if a process fails, AssertionError if events were not counted once."""
+    figures: list[Figure] = []
+    rows, lines = [], []
+    for kind, walks in (("dense", DENSE), ("realistic", REALISTIC)):
+        for partitions in plan.partition_counts:
+            points: list[tuple[float, float]] = []
+            for count in plan.worker_counts:
+                used, passed = measure(place, plan, kind, walks, count, partitions)
+                points.append((float(count), used / plan.scale_events * 1e6))
+                rows.append(
+                    cells(
+                        kind, partitions, count, points[-1][1], points[-1][1] / points[0][1], plan.scale_events / passed
+                    )
+                )
+            lines.append(Line(f"{kind}, {partitions} partitions", tuple(points)))
+            figures += [
+                Figure(f"scale_{kind}_{count:.0f}_workers_{partitions}_partitions_cpu_per_event", cost, "us")
+                for count, cost in points
+            ]
+    columns = ("events", "partitions", "workers", "µs of CPU per event", "against one worker", "events/s")
+    more, tables, charts = costs.run(plan, place.directory)
+    picture = Chart("scale-workers", "CPU per event by workers", "workers", "µs per event", tuple(lines))
+    return Outcome(
+        "scale", "Scale",
+        f"Workers: {plan.scale_events:,} events are appended to a topic that so many workers share; CPU of all of them, from then until all is worked on, by events. "
+        "(More workers than cores share these: look at CPU, not at events a second.) *In process*: the engine's parts without Kafka, "
+        "which is decoding, funnels, state, encoding of rows, counters; medians over chunks of 5,000 events.",
+        (*figures, *more), (Table("workers", columns, tuple(rows)), *tables), (picture, *charts),
+    )  # fmt: skip
+
+
+def measure(
+    place: Place, plan: Plan, kind: str, walks: tuple[Walk, ...], count: int, partitions: int
+) -> tuple[float, float]:
+    """CPU seconds of all workers, and seconds, from the first event to the last."""
+    dimensions = DIMENSIONS if kind == "realistic" else ()
+    funnels = "".join(definition(walk, window="2m", lateness="10s", dimensions=dimensions) for walk in walks)
+    site = place.site(f"scale-{kind}-{partitions}-{count}", funnels, partitions=partitions)
+    configs = [site.config(number) for number in range(count)]
+    workers: list[Running] = []
+    try:
+        workers += [product(config, WORKER) for config in configs]
+        wait(lambda: all(pages.status(config.port, "readyz") == "ok" for config in configs), *workers)
+        time.sleep(3)  # the last one's joining has reached all
+        wait(lambda: all(pages.status(config.port, "readyz") == "ok" for config in configs), *workers)
+        order = sender.Order(
+            site.servers, site.topic, partitions, plan.scale_events / 200, 0, "", realistic=kind == "realistic"
+        )
+        traffic, start = sender.traffic(order), int(time.time() * 1000) - 210_000
+        used, began = sum(worker.cpu() for worker in workers), time.time()
+        write(
+            place.settings,
+            site.topic,
+            plan.scale_events,
+            lambda number: traffic.event(start + number * 200_000 // plan.scale_events),
+        )
+        ended = wait(lambda: counted(configs, walks[0]) >= plan.scale_events, *workers, pause=0.2)
+        assert counted(configs, walks[0]) == plan.scale_events, "not every event was counted once"
+        return sum(worker.cpu() for worker in workers) - used, ended - began
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def counted(configs: list[Config], walk: Walk) -> float:
+    """Events that the workers have counted together."""
+    return sum(pages.total(pages.page(config.port), EVENTS.name, funnel=walk.name) for config in configs)

@@ -16,7 +16,8 @@ help:
 	@echo "make check   lint, types, test"
 	@echo "make setup   only installs;  make bench   throughput;  make clean   removes all that was installed"
 
-$(STAMP): requirements.lock pyproject.toml
+# _usual.c is compiled by the install, where there is a compiler (hatch_build.py).
+$(STAMP): requirements.lock pyproject.toml hatch_build.py streams/engine/_usual.c
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and not found: install it, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) can't make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
@@ -71,3 +72,4 @@ bench: setup $(FRAMEWORKS)/.installed
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -f streams/engine/_usual.abi3.so

@@ -6,7 +6,6 @@ once a chunk), rows (rows → bytes), counters. Medians over the chunks.
 
 from __future__ import annotations
 
-import gc
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -25,13 +24,14 @@ from benchmarks.workloads import Workload, dense, realistic
 from schemas.decode import DecodeOptions, Format, decoder
 from schemas.event import Event
 from schemas.funnel import Funnel, Unit
-from sinks.prometheus.counters import FunnelCounters
+from schemas.transitions import Packed, pack_block, pack_rows
+from sinks.prometheus.counters import FunnelCounters, Tally
 from sinks.prometheus.labels import LabelPolicy
 from streams.engine.match import CompiledFunnel, Index
 from streams.engine.partition import Partition, Result
+from streams.worker import spare_the_collector
 
-CHUNK = 5_000  # records, as the worker's chunks
-encode = msgspec.msgpack.Encoder().encode
+CHUNK = 250
 Made = TypeVar("Made")
 
 
@@ -64,8 +64,8 @@ class Bench:
             self._timed("event", len(chunk), partial(self.follow, offset, events))
             result = self._timed("finish", len(chunk), self.partition.finish)
             self._timed("rows", len(chunk), partial(self.encoded, result))
-            self._timed("counters", len(chunk), partial(self.counters.count, result.rows))
-            self.keep(result)
+            self._timed("counters", len(chunk), partial(self.count, result))
+            self.partition.keep(result)
             offset += len(chunk)
         return [Cost(part, median(values)) for part, values in self.spent.items()]
 
@@ -76,7 +76,7 @@ class Bench:
     def match(self, events: list[Event]) -> None:
         """As `Partition.take` looks before it moves a unit (its share of *event*)."""
         for event in events:
-            concern = self.index.concerned(event.event)
+            concern = self.index.concerned[event.event]
             if concern is not None and concern.looks is None:
                 concern.look(event)
 
@@ -85,15 +85,16 @@ class Bench:
         for place, event in enumerate(events, offset):
             move(place, event)
 
-    def encoded(self, result: Result) -> list[bytes]:
-        return [encode(row) for row in result.rows]
+    def encoded(self, result: Result) -> list[Packed]:
+        return [*pack_rows(result.made.rows), pack_block(result.made.packed)]
 
-    def keep(self, result: Result) -> None:
-        for key, value in result.state.items():
-            if value is None:
-                self.store.pop(key, None)
-            else:
-                self.store[key] = value
+    def count(self, result: Result) -> None:
+        tally = Tally(result.made.rows)
+        for alike in result.made.alike:
+            group = tally.add_alike(alike.sample(), alike.entry_dims(), alike.durations)
+            for money, dims in alike.earned():
+                group.earn(money.value, money.currency, dims)
+        self.counters.count(tally)
 
     def _timed(self, part: str, events: int, work: Callable[[], Made]) -> Made:
         began = process_time_ns()
@@ -119,7 +120,7 @@ def costs(workload: Workload) -> list[Cost]:
 @click.option("--events", default=400_000, show_default=True, type=click.IntRange(40_000), help="Of each workload.")
 def main(events: int) -> None:
     """Microseconds of CPU per event, by part."""
-    gc.freeze()
+    spare_the_collector()
     measured = {workload.name: costs(workload) for workload in (dense(events), realistic(events))}
     table = Table("part", *(f"{name}, µs" for name in measured))
     for rows in zip(*measured.values(), strict=True):

@@ -18,15 +18,14 @@ from benchmarks.child import Child
 from benchmarks.definitions import load
 from benchmarks.oracle import Expected, WrongCounts
 from benchmarks.workloads import PARTITIONS, Workload
-from schemas import topics
+from schemas import topics, transitions
 from schemas.funnel import Unit
-from schemas.progress import PROGRESS_KEY
+from schemas.progress import Progress
 from schemas.rows import End, Kind, Row
 from sinks.embedded.kafka import EmbeddedKafka
 
 #: `funnelwatch run`, whether or not the command is installed.
 COMMAND = (sys.executable, "-c", "from streams.commands.run import run; run()")
-decode_row = msgspec.msgpack.Decoder(Row).decode
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -144,7 +143,8 @@ def free_port() -> int:
 
 def rows_in(record: Any) -> tuple[Row, ...]:
     """The rows in a record of the transitions topic: the one place that knows how they lie there."""
-    return () if record.key == PROGRESS_KEY else (decode_row(record.value),)
+    carried = transitions.unpack(record.key, record.value)
+    return () if isinstance(carried, Progress) else tuple(carried)
 
 
 class Found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -12,42 +12,82 @@ MONEY_SCALE = 1_000_000_000
 #: A record of this event name is no event: it says that nothing older than its `timestamp` will come on its partition.
 HEARTBEAT = "$heartbeat"
 
+LONGEST_ID = 256  # of what msgspec itself lets through; longer ids, where allowed, take the careful way
 
-class Event(msgspec.Struct, gc=False, array_like=True, kw_only=True):
+# JSON is parsed straight into the event. These are the types as records spell them; decoding then makes of each what the
+# annotation says before anybody else sees the event.
+if TYPE_CHECKING:
+    Name: TypeAlias = str
+    Id: TypeAlias = str
+    Time: TypeAlias = int
+    Text: TypeAlias = str | None
+    OptionalId: TypeAlias = str | None
+    NumberedId: TypeAlias = str | None
+    AnyText: TypeAlias = str | None
+    Money: TypeAlias = int | None
+    Variant: TypeAlias = dict[str, str] | None
+    Consent: TypeAlias = bool | None
+else:
+    Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    Time = int | float | str
+    Text = Annotated[str, msgspec.Meta(min_length=1)] | None
+    Id = OptionalId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ID)] | None
+    NumberedId = OptionalId | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # shops number these
+    AnyText = str | None
+    Money = msgspec.Raw  # as it stands, so that no amount ever passes through a double
+    Variant = dict[str, str] | str | None
+    Consent = bool | str | dict[str, Any] | None
+
+
+class Event(msgspec.Struct, gc=False, kw_only=True):
     """A decoded, checked event.
 
     `ts`: event time, integer milliseconds since 1970 UTC. `event_id`: the sender's, else 32 hex digits (128-bit hash of
     the canonical record). `revenue`, `cost`: integers of 1/MONEY_SCALE of `currency` (ISO 4217, upper case).
     `consent`: marketing consent as stated by this event; None when it says nothing. `bot`: recognised as a bot, or as
-    internal or test traffic. Texts hold no NUL and are valid Unicode. As an array it is the form on the internal log.
+    internal or test traffic. Texts hold no NUL and are valid Unicode. The last three tell decoding of bots, and are then gone.
     """
 
-    event: str
-    ts: int
-    event_id: str
-    site: str | None = None
-    session_id: str | None = None
-    visitor_id: str | None = None
-    user_id: str | None = None
-    account_id: str | None = None
-    url: str | None = None
-    landing_page: str | None = None
-    referrer: str | None = None
-    channel: str | None = None
-    source: str | None = None
-    medium: str | None = None
-    campaign: str | None = None
-    content: str | None = None
-    term: str | None = None
-    device: str | None = None
-    country: str | None = None
-    customer_type: str | None = None
-    variant: dict[str, str] | None = None
-    revenue: int | None = None
-    currency: str | None = None
-    order_id: str | None = None
-    cost: int | None = None
-    consent: bool | None = None
-    owner: str | None = None
+    event: Name
+    ts: Time = msgspec.field(name="timestamp")
+    event_id: Id = None  # type: ignore[assignment]  # decoding gives one to an event that has none
+    site: Text = None
+    session_id: OptionalId = None
+    visitor_id: NumberedId = None
+    user_id: NumberedId = None
+    account_id: OptionalId = None
+    url: Text = None
+    landing_page: Text = None
+    referrer: AnyText = None  # browsers send an empty one all the time
+    channel: Text = None
+    source: Text = None
+    medium: Text = None
+    campaign: Text = None
+    content: Text = None
+    term: Text = None
+    device: Text = None
+    country: Text = None
+    customer_type: Text = None
+    variant: Variant = None
+    revenue: Money = None
+    currency: Text = None
+    order_id: OptionalId = None
+    cost: Money = None
+    consent: Consent = None
+    owner: Text = None
     properties: dict[str, Any] | None = None
     bot: bool = False
+    user_agent: AnyText = None
+    ip: AnyText = None
+    test: bool | None = None
+
+
+class LoggedEvent(Event, array_like=True):
+    """An event on an internal log: the array of its values, of which all but money are spelled as in JSON."""
+
+    revenue: int | None = None
+    cost: int | None = None
+
+
+#: What an event tells of itself, in order: all but what is gone after decoding.
+FIELDS = Event.__struct_fields__[:-3]

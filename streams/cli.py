@@ -64,8 +64,25 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, lazy.summary) for name, lazy in COMMANDS.items()])
 
 
+def tell_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
+    """Prints the version, and whether the engine's compiled part is in use: `compiled` or `pure`."""
+    if not wanted:
+        return
+    from streams.engine.usual import COMPILED
+
+    click.echo(f"funnelwatch, version {version('funnelwatch')}, {'compiled' if COMPILED else 'pure'}")
+    ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("funnelwatch"), prog_name="funnelwatch")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=tell_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """Watches conversion funnels: Kafka clickstream in, live drop-offs and alerts out."""
 

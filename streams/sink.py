@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
+from schemas import transitions
 from schemas.errors import InvalidEvent, SinkError
 from schemas.event import HEARTBEAT
 from schemas.funnel import Funnel
-from schemas.progress import PROGRESS_KEY, Progress
-from schemas.rows import Row
+from schemas.progress import Progress
 from schemas.settings import Settings
 from sinks.clickhouse.buffer import Buffer
 from sinks.clickhouse.client import connect
@@ -38,10 +38,10 @@ log = logging.getLogger("funnelwatch.sink")
 
 TABLES = ("transitions", "dead_letters", "events", "progress")
 #: Seconds between two tries when ClickHouse refuses: doubled from the first to the last.
-FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
+FIRST_PAUSE, LAST_PAUSE = 0.5, 5.0
+#: Every how many records one's latency is measured.
+SAMPLE = 100
 
-decode_row = msgspec.msgpack.Decoder(Row).decode
-decode_progress = msgspec.msgpack.Decoder(Progress).decode
 Fill = Callable[[Buffer, Chunk], None]
 
 
@@ -51,17 +51,20 @@ class Sink:
     def __init__(self, app: StreamApp, settings: Settings, funnels: Sequence[Funnel], health: WorkerHealth) -> None:
         self.app, self.settings, self.funnels, self.health = app, settings, tuple(funnels), health
         self.buffer, self.held = Buffer(), list[tuple[Any, Any]]()
+        self.waiting: dict[str, list[int]] = {}
         self.writer: Writer | None = None
         self.problem = "connecting to ClickHouse"
         self._lock = asyncio.Lock()
 
-    async def take(self, stream: Any, event: Any, fill: Fill) -> None:
-        """Adds a chunk; flushes when there is enough."""
+    async def take(self, stream: Any, event: Any, table: str, fill: Fill) -> None:
+        """Adds a chunk of what goes into a table; flushes when there is enough."""
         async with self._lock:
             if self.buffer.since is None:
                 self.buffer.since = time.monotonic()
             fill(self.buffer, event.value)
             self.held.append((stream, event))
+            times = self.waiting.setdefault(table, [])
+            times.extend(record.timestamp for record in event.value.records[::SAMPLE])
         if len(self.buffer) >= self.settings.clickhouse.flush_rows:
             await self.flush()
 
@@ -79,9 +82,8 @@ class Sink:
             written = await self._insist(self.buffer.write)
             now = int(time.time() * 1000)
             for table, rows in written.items():
-                latencies = [max(0, now - event.value.timestamp) for _, event in self.held] if rows else []
-                self.health.count_sink_rows(table, rows, latencies)
-            held, self.held, self.buffer = self.held, [], Buffer()
+                self.health.count_sink_rows(table, rows, [max(0, now - time) for time in self.waiting.get(table, ())])
+            held, self.held, self.buffer, self.waiting = self.held, [], Buffer(), {}
             for stream, event in held:
                 await stream.ack(event)
 
@@ -135,23 +137,25 @@ def take_transitions(buffer: Buffer, chunk: Chunk) -> None:
     """Rows, and progress among them."""
     for record in chunk.records:
         try:
-            if record.key == PROGRESS_KEY:
-                buffer.progress.append(decode_progress(record.value))
-            else:
-                buffer.rows.append(decode_row(record.value))
+            carried = transitions.unpack(record.key, record.value or b"")
         except (msgspec.DecodeError, TypeError) as error:
             log.warning(
-                "%s:%s@%s is no row and is passed over: %s", record.topic, record.partition, record.offset, error
+                "%s:%s@%s holds no rows and is passed over: %s", chunk.topic, chunk.partition, record.offset, error
             )
+            continue
+        if isinstance(carried, Progress):
+            buffer.progress.append(carried)
+        else:
+            buffer.rows.extend(carried)
 
 
 def take_dead_letters(buffer: Buffer, chunk: Chunk) -> None:
     """Dead letters."""
     for record in chunk.records:
         try:
-            buffer.dead_letters.append(decode_letter(record.value))
+            buffer.dead_letters.append(decode_letter(record.value or b""))
         except (msgspec.DecodeError, TypeError) as error:
-            log.warning("%s:%s@%s is no dead letter: %s", record.topic, record.partition, record.offset, error)
+            log.warning("%s:%s@%s is no dead letter: %s", chunk.topic, chunk.partition, record.offset, error)
 
 
 def event_taker(decode: Any) -> Fill:
@@ -160,7 +164,7 @@ def event_taker(decode: Any) -> Fill:
     def take(buffer: Buffer, chunk: Chunk) -> None:
         for record in chunk.records:
             try:
-                event = decode(record.value, record.timestamp)
+                event = decode(record.value or b"", record.timestamp)
             except InvalidEvent:
                 continue
             if event.event != HEARTBEAT:
@@ -179,11 +183,16 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Stre
     sink = Sink(app, settings, funnels, health)
     health.sink_queue_age = sink.queue_age
     server = MetricsServer(registry(health), ready=lambda: sink.problem, token=settings.web.token.reveal())
-    fills: dict[str, Fill] = {layout.transitions: take_transitions, layout.dead_letters: take_dead_letters}
+    fills: dict[str, tuple[str, Fill]] = {
+        layout.transitions: ("transitions", take_transitions),
+        layout.dead_letters: ("dead_letters", take_dead_letters),
+    }
     if settings.clickhouse.events:
-        fills |= {source.topic: event_taker(source_decoder(settings, source)) for source in settings.sources}
-    for topic, fill in fills.items():
-        add_agent(app, sink, topic, layout.partitions[topic], fill)
+        fills |= {
+            source.topic: ("events", event_taker(source_decoder(settings, source))) for source in settings.sources
+        }
+    for topic, (table, fill) in fills.items():
+        add_agent(app, sink, topic, layout.partitions[topic], table, fill)
     app.task(sink.begin)
     host, _, port = settings.web.sink_listen.rpartition(":")
 
@@ -194,13 +203,13 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Stre
     return app
 
 
-def add_agent(app: StreamApp, sink: Sink, topic: str, partitions: int, fill: Fill) -> None:
+def add_agent(app: StreamApp, sink: Sink, topic: str, partitions: int, table: str, fill: Fill) -> None:
     """One sequential agent for a topic."""
 
     async def chunks(stream: Any) -> None:
         stream = stream.noack()
         async for event in stream.events():
-            await sink.take(stream, event, fill)
+            await sink.take(stream, event, table, fill)
 
     app.agent(app.topic(topic, partitions=partitions, schema=ChunkSchema()), name=f"sink.{topic}", concurrency=1)(
         chunks

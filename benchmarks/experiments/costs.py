@@ -1,6 +1,6 @@
 """What an event costs the engine in process, without Kafka: by funnels, stages, open attempts, label values and share of noise.
 
-Measured: decoding, `Partition.event`, `Partition.finish`, encoding of the rows, counters. Median over the chunks.
+Measured: decoding, the engine, packing of the rows and states, counters, slice by slice as the worker does it. Median over the chunks.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from pathlib import Path
 from statistics import median
 from time import process_time_ns
 
-import msgspec
-
 from benchmarks.definitions import Walk
 from benchmarks.experiments.outcome import Chart, Figure, Line, Table, cells
 from benchmarks.experiments.place import definition, loaded
@@ -24,12 +22,13 @@ from sinks.prometheus.counters import FunnelCounters
 from sinks.prometheus.labels import LabelPolicy
 from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition
+from streams.stream.chunks import SLICE_RECORDS
+from streams.stream.effects import Effects
 
 CHUNK = 5_000  # records, as the worker's chunks
 WARM = 2  # chunks that are not counted
 START = 1_748_822_400_000
 STEP = 1  # ms of event time between two events
-encode = msgspec.msgpack.Encoder().encode
 #: Session, event and further members of one event's JSON.
 Made = tuple[int, str, str]
 
@@ -39,9 +38,9 @@ class Drive:
 
     def __init__(self, funnels: str, folder: Path, policy: LabelPolicy | None = None) -> None:
         definitions = loaded(funnels, folder)
-        self._store: dict[str, bytes] = {}
+        self._dimensions = {made.version: made.dimensions for made in definitions}
         compiled = [CompiledFunnel(funnel) for funnel in definitions]
-        self._partition = Partition("log", 0, Unit.SESSION, compiled, self._store)
+        self._partition = Partition("log", 0, Unit.SESSION, compiled, {})
         self._decode = decoder(DecodeOptions(format=Format.AUTO))
         self.counters = FunnelCounters(definitions, policy or LabelPolicy(), "site")
         self._offset = 0
@@ -55,20 +54,19 @@ class Drive:
         values = [encoded(number, *each) for number, each in enumerate(made, first)]
         now = START + 86_400_000
         began = process_time_ns()
-        decoded = [self._decode(value, now) for value in values]
-        for offset, event in enumerate(decoded, first):
-            self._partition.event(offset, event, now)
+        effects = Effects(self._partition, self._dimensions)
+        for start in range(0, len(values), SLICE_RECORDS):
+            decoded = [self._decode(value, now) for value in values[start : start + SLICE_RECORDS]]
+            for offset, event in enumerate(decoded, first + start):
+                self._partition.event(offset, event, now)
+            effects.add(self._partition.rows())
         result = self._partition.finish()
-        for row in result.rows:
-            encode(row)
-        self.counters.count(result.rows)
+        effects.add(result.made)
+        effects.records(result.progress)
+        self._partition.keep(result)
+        self.counters.count(effects.tally)
         spent = process_time_ns() - began
         self._offset += len(made)
-        for key, value in result.state.items():
-            if value is None:
-                self._store.pop(key, None)
-            else:
-                self._store[key] = value
         return spent / len(made) / 1000
 
     def scrape(self) -> float:

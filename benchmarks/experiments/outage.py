@@ -17,10 +17,9 @@ from benchmarks.experiments.outcome import Chart, Figure, Line, Table, cells
 from benchmarks.experiments.place import Place
 from benchmarks.experiments.plan import Plan
 from benchmarks.experiments.processes import wait
+from benchmarks.product import rows_in
 from schemas.errors import SinkError
 from schemas.metrics import SINK_QUEUE_AGE, SINK_ROWS
-from schemas.progress import PROGRESS_KEY
-from schemas.rows import Row
 from sinks.embedded.faults import Faults
 
 CALM = 8.0  # seconds of load before the outage
@@ -29,7 +28,6 @@ FOREVER = 1_000_000
 STALL_SECONDS = 35.0  # longer than the sink waits for an answer
 ROWS = "SELECT uniqExact(funnel, attempt_id, kind, item) FROM transitions"
 EVENTS = "SELECT uniqExact(event_id) FROM events WHERE event != 'marker'"
-decode_row = msgspec.msgpack.Decoder(Row).decode
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -136,7 +134,7 @@ def distinct_rows(on: Stack) -> int:
         consumer.seek_to_beginning(*places)
         while any(consumer.position(place) < ends[place] for place in places):
             for batch in consumer.poll(timeout_ms=500).values():
-                rows = (decode_row(record.value) for record in batch if record.key != PROGRESS_KEY)
+                rows = (row for record in batch for row in rows_in(record))
                 keys.update(hash((row.funnel, row.attempt_id, row.kind, row.item)) for row in rows)
     finally:
         consumer.close()

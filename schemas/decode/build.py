@@ -7,7 +7,7 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from schemas.decode import fields
-from schemas.decode.draft import Draft, Finish, finisher
+from schemas.decode.finish import Finish, finisher
 from schemas.decode.money import money
 from schemas.decode.options import DecodeOptions
 from schemas.decode.times import time_ms
@@ -47,15 +47,14 @@ def builder(options: DecodeOptions, finish: Finish | None = None) -> Build:
                 return Event(event=name, ts=ts, event_id=event_id or "")
             raise InvalidEvent(Reason.MISSING_ID, f"none of {', '.join(UNIT_IDS)} is given")
         texts: dict[str, Any] = {field: fields.text(v, field) for field in _TEXTS if (v := get(field)) is not None}
-        draft = Draft(name, ts, **given, **texts)
+        event = Event(event=name, ts=ts, event_id=event_id or make_id(), **given, **texts)
         if (told := get("properties")) is not None:
-            draft.properties = fields.properties(told, options.max_properties, options.max_depth)
-        draft.variant = fields.variant(get("variant"))
-        draft.revenue, draft.cost = money(get("revenue"), "revenue"), money(get("cost"), "cost")
-        draft.consent = fields.consent(get("consent"))
-        draft.bot, draft.test = _flag(get("bot"), "bot"), _flag(get("test"), "test")
-        draft.event_id = event_id or make_id()
-        return finish(draft)
+            event.properties = fields.properties(told, options.max_properties, options.max_depth)
+        event.variant = fields.variant(get("variant"))
+        event.revenue, event.cost = money(get("revenue"), "revenue"), money(get("cost"), "cost")
+        event.consent = fields.consent(get("consent"))
+        event.bot, event.test = _flag(get("bot"), "bot"), _flag(get("test"), "test")
+        return finish(event)
 
     return build
 

@@ -6,12 +6,10 @@ import msgspec
 
 from schemas.decode.money import money_text
 from schemas.decode.times import epoch_ms
-from schemas.event import Event
+from schemas.event import FIELDS, Event
 
 _encode = msgspec.json.Encoder().encode
-_PLAIN = tuple(
-    field for field in Event.__struct_fields__ if field not in ("event", "ts", "event_id", "revenue", "cost", "bot")
-)
+_PLAIN = tuple(field for field in FIELDS if field not in ("event", "ts", "event_id", "revenue", "cost", "bot"))
 
 
 def encode_native(event: Event) -> bytes:

@@ -49,12 +49,7 @@ from schemas.event import Event
 
 CASTS = ("text", "integer", "number", "boolean", "lower", "upper", "cents", "s", "ms", "us")
 #: Event fields that a mapping may fill; `timestamp` is `ts`.
-TARGETS = frozenset(Event.__struct_fields__) - {"ts", "properties", "variant"} | {
-    "timestamp",
-    "user_agent",
-    "ip",
-    "test",
-}
+TARGETS = frozenset(Event.__struct_fields__) - {"ts", "properties", "variant"} | {"timestamp"}
 _KINDS: dict[str, tuple[type, str]] = {
     "format": (str, 'text such as "json"'),
     "event": (str, 'text such as "{category}_{action}"'),

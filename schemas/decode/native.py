@@ -1,6 +1,6 @@
 """The native format: one JSON object a record. This is the hot path: 100,000 records a second and more on one core.
 
-The usual record goes straight from bytes into a Draft and from there into the Event. Whatever is unusual (a missing
+The usual record goes straight from bytes into the Event. Whatever is unusual (a missing
 id, odd types, control characters, anything wrong) leaves by `careful`, which looks at each field and names the reason.
 Both give the same Event for the same record.
 """
@@ -15,15 +15,15 @@ from typing import Any
 import msgspec
 
 from schemas.decode.build import Build, builder
-from schemas.decode.draft import LONGEST_ID, Draft, finisher
 from schemas.decode.fields import consent, properties, variant
+from schemas.decode.finish import finisher
 from schemas.decode.identity import record_id
 from schemas.decode.jsonrecord import json_object
 from schemas.decode.money import token_money
 from schemas.decode.options import Decode, DecodeOptions
 from schemas.decode.times import FIRST_MICROS, FIRST_MILLIS, epoch_ms, iso_ms
 from schemas.errors import InvalidEvent
-from schemas.event import Event
+from schemas.event import LONGEST_ID, Event
 from schemas.reasons import Reason
 
 #: Escapes that hide a control character or half a surrogate pair.
@@ -67,37 +67,37 @@ def native_decoder(  # noqa: C901 - see decode
     """The fast path, with `careful` behind it; `rename` is for the records that only `careful` understands."""
     finish = finisher(options)
     careful = guarded(careful_decoder(options, builder(options, finish), rename))
-    parse = msgspec.json.Decoder(Draft).decode
+    parse = msgspec.json.Decoder(Event).decode
     earliest, max_ahead, max_bytes = options.earliest, options.max_ahead, options.max_bytes
     most, deepest = options.max_properties, options.max_depth
     shorter = options.max_id_length if options.max_id_length < LONGEST_ID else 0  # what msgspec doesn't check itself
 
     def decode(data: bytes, now: int) -> Event:
         try:
-            draft = parse(data)
+            event: Any = parse(data)  # not an Event yet: its fields are as the record spells them
             odd = _BACKSLASH in data or _DELETE in data or not data.isascii()
-            if len(data) > max_bytes or (odd and _suspicious(data)) or not _has_ids(draft, shorter):
+            if len(data) > max_bytes or (odd and _suspicious(data)) or not _has_ids(event, shorter):
                 return careful(data, now)
-            ts = draft.ts
+            ts = event.ts
             if ts.__class__ is str:
-                draft.ts = ts = iso_ms(ts)
-            elif not FIRST_MILLIS <= ts < FIRST_MICROS:  # type: ignore[operator]
-                draft.ts = ts = epoch_ms(ts)  # type: ignore[arg-type]
+                event.ts = ts = iso_ms(ts)
+            elif not FIRST_MILLIS <= ts < FIRST_MICROS:
+                event.ts = ts = epoch_ms(ts)
             if ts.__class__ is not int or not earliest <= ts <= now + max_ahead:
                 return careful(data, now)
-            if draft.revenue is not None:
-                draft.revenue = token_money(bytes(draft.revenue))
-            if draft.cost is not None:
-                draft.cost = token_money(bytes(draft.cost))
-            if draft.properties is not None and not _flat(draft.properties, most):
-                draft.properties = properties(draft.properties, most, deepest)
-            if draft.consent.__class__ is not bool and draft.consent is not None:
-                draft.consent = consent(draft.consent)
-            if draft.variant is not None:
-                draft.variant = variant(draft.variant)
-            if draft.referrer == "":
-                draft.referrer = None
-            return finish(draft)
+            if event.revenue is not None:
+                event.revenue = token_money(bytes(event.revenue))
+            if event.cost is not None:
+                event.cost = token_money(bytes(event.cost))
+            if event.properties is not None and not _flat(event.properties, most):
+                event.properties = properties(event.properties, most, deepest)
+            if event.consent is not None and event.consent.__class__ is not bool:
+                event.consent = consent(event.consent)
+            if event.variant is not None:
+                event.variant = variant(event.variant)
+            if event.referrer == "":
+                event.referrer = None
+            return finish(event)
         except Exception:  # noqa: BLE001 - whatever is wrong, the careful way finds the reason
             return careful(data, now)
 
@@ -110,20 +110,22 @@ def _suspicious(data: bytes) -> bool:
     return _DELETE in data or _HIDDEN.search(data) is not None
 
 
-def _has_ids(draft: Draft, shorter: int) -> bool:
+def _has_ids(event: Any, shorter: int) -> bool:
     """An event id, one id of a unit at least, none longer than `shorter` (0: checked already). Makes integers texts."""
-    user, visitor = draft.user_id, draft.visitor_id
-    if user is None and visitor is None and draft.session_id is None and draft.account_id is None:
-        return False
-    if user.__class__ is int:
-        draft.user_id = str(user)
-    if visitor.__class__ is int:
-        draft.visitor_id = str(visitor)
-    return draft.event_id is not None and (not shorter or not _any_longer(draft, shorter))
+    user, visitor = event.user_id, event.visitor_id
+    if user is None and visitor is None:
+        if event.session_id is None and event.account_id is None:
+            return False
+    else:
+        if user.__class__ is int:
+            event.user_id = str(user)
+        if visitor.__class__ is int:
+            event.visitor_id = str(visitor)
+    return event.event_id is not None and (not shorter or not _any_longer(event, shorter))
 
 
-def _any_longer(draft: Draft, longest: int) -> bool:
-    ids = (draft.event_id, draft.session_id, draft.visitor_id, draft.user_id, draft.account_id, draft.order_id)
+def _any_longer(event: Any, longest: int) -> bool:
+    ids = (event.event_id, event.session_id, event.visitor_id, event.user_id, event.account_id, event.order_id)
     return any(len(str(each)) > longest for each in ids if each is not None)
 
 

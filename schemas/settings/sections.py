@@ -101,12 +101,18 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     chunk_records: Annotated[
         int, K(k.integer(1, 1_000_000), "Most records of one fetch, which are worked on together.")
     ] = 10_000
+    fetch_wait: Annotated[
+        int,
+        K(
+            k.DURATION,
+            "Longest that a fetch waits for more records: longer means fewer, larger chunks, and later counts.",
+        ),
+    ] = 250
     fetch_bytes: Annotated[int, K(k.integer(1024, 2**31 - 1), "Most bytes of one partition in one fetch.")] = 4_194_304
     batch_bytes: Annotated[
         int,
         K(k.integer(1024, 2**31 - 1), "Most bytes of a record batch written. At most the broker's message.max.bytes."),
     ] = 524_288
-    linger: Annotated[int, K(k.DURATION_OR_ZERO, "How long a batch waits for more records.")] = 5
     compression: Annotated[Compression, K(k.choice(Compression), "Of the batches that funnelwatch writes.")] = (
         Compression.NONE
     )

@@ -16,7 +16,7 @@ from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.datatypes.registry import get_from_name
 
 from schemas.dead_letter import DeadLetter
-from schemas.event import Event
+from schemas.event import FIELDS, Event
 from schemas.funnel import Funnel
 from schemas.progress import Progress
 from schemas.report import following_required
@@ -112,7 +112,7 @@ _EVENT_TEXTS = (
 
 EVENTS = Table(
     "events",
-    dict.fromkeys(Event.__struct_fields__, "String")
+    dict.fromkeys(FIELDS, "String")
     | {"ts": _TIME, "variant": "Map(String, String)", "revenue": _MONEY, "cost": _MONEY, "consent": "Nullable(UInt8)"}
     | {"bot": "Bool"},
     dict.fromkeys(_EVENT_TEXTS, text_column)

@@ -19,6 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 
+import msgspec
 from prometheus_client.core import Metric as Family
 
 from schemas.errors import ConfigError
@@ -26,11 +27,44 @@ from schemas.funnel import Funnel
 from schemas.metrics import OF_FUNNELS, SITE, UNCOUNTED_ROWS, Metric
 from schemas.rows import Row
 from sinks.prometheus.collector import FamilyBuilder
-from sinks.prometheus.funnel_series import Facts, FunnelSeries
+from sinks.prometheus.funnel_series import Facts, FunnelSeries, Group
 from sinks.prometheus.labels import EVERYTHING, LabelPolicy, Segment, clean
 from sinks.prometheus.series import Clock, monotonic
 
 _FACTS = attrgetter(*Facts._fields)
+
+
+class Tally:
+    """Rows by what they add to the counters, until they may be counted: a chunk's rows are gathered slice by slice."""
+
+    __slots__ = ("groups",)
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self.groups: defaultdict[tuple[object, ...], Group] = defaultdict(Group)
+        self.add(rows)
+
+    def add(self, rows: Iterable[Row], withdrawn: Iterable[Row] = ()) -> None:
+        """`rows`: as they are written. `withdrawn`: former contents, no longer true; their tombstones then say nothing new."""
+        withdrawn = list(withdrawn)
+        if withdrawn:
+            rows = [row for row in rows if not row.is_deleted]
+            rows += [msgspec.structs.replace(row, is_deleted=1) for row in withdrawn]
+        groups = self.groups
+        for row in rows:
+            group = groups[_FACTS(row)]
+            group.dims.append(row.entry_dims)
+            if row.duration >= 0:
+                group.durations.append(row.duration)
+            if row.value:
+                group.earn(row.value, row.currency, row.entry_dims)
+
+    def add_alike(self, row: Row, dims: Iterable[tuple[str, ...]], durations: Iterable[int]) -> Group:
+        """Rows that differ from this one in nothing that counts but breakdown and duration (ms). Their money is to be added."""
+        group = self.groups[_FACTS(row)]
+        group.dims.extend(dims)
+        if row.duration >= 0:
+            group.durations.extend(durations)
+        return group
 
 
 class FunnelCounters:
@@ -50,20 +84,17 @@ class FunnelCounters:
             self._funnels[funnel.name] = FunnelSeries(funnel, labels, self._site)
         self._uncounted = 0
 
-    def count(self, rows: Iterable[Row]) -> None:
+    def count(self, tally: Tally) -> None:
         """Count a chunk's newly written rows, after its ack. `is_deleted` = 1: this content is taken back.
 
-        A row that replaces another of its key comes after a copy of the former one with `is_deleted` = 1.
+        A row that replaces another of its key comes with a copy of the former one with `is_deleted` = 1.
         """
-        groups: defaultdict[tuple[object, ...], list[Row]] = defaultdict(list)
-        for row in rows:
-            groups[_FACTS(row)].append(row)
         now = self._clock()
-        for key, group in groups.items():
+        for key, group in tally.groups.items():
             facts = Facts._make(key)
             series = self._funnels.get(facts.funnel)
             if series is None or series.version != facts.version or not series.count(facts, group, now):
-                self._uncounted += len(group)
+                self._uncounted += len(group.dims)
 
     def net(self, metric: Metric, funnel: str, *labels: str, segment: Segment = EVERYTHING) -> int:
         """Counted minus retracted since the start, in the metric's integer units, held-back increments included.

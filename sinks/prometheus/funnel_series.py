@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from schemas.funnel import Funnel
@@ -23,7 +23,7 @@ from schemas.metrics import (
     Metric,
 )
 from schemas.metrics import STAGE as STAGE_LABEL
-from schemas.rows import Direction, End, Kind, Row
+from schemas.rows import Direction, End, Kind
 from sinks.prometheus.accounts import Account, Builders, Durations
 from sinks.prometheus.definition import plain_edges, possible_reasons, required_levels
 from sinks.prometheus.labels import EVERYTHING, AllowList, LabelPolicy, Segment, clean
@@ -49,6 +49,23 @@ class Facts(NamedTuple):
     outcome: str
 
 
+class Group:
+    """What rows of the same facts bring: their `entry_dims`, durations (ms), and money by (earned, currency, `entry_dims`)."""
+
+    __slots__ = ("dims", "durations", "money")
+
+    def __init__(self) -> None:
+        self.dims: list[tuple[str, ...]] = []
+        self.durations: list[int] = []
+        self.money: dict[tuple[bool, str, tuple[str, ...]], int] = {}
+
+    def earn(self, value: int, currency: str, dims: tuple[str, ...]) -> None:
+        """Adds a row's money, in exact integers. Counters can't fall, so what is negative is a refund."""
+        if value:
+            key = (value > 0, currency, dims)
+            self.money[key] = self.money.get(key, 0) + abs(value)
+
+
 class FunnelSeries:
     """The accounts and histograms of one funnel."""
 
@@ -65,21 +82,21 @@ class FunnelSeries:
         for metric, labels in self._from_the_start(funnel, policy):
             self._create(metric, labels, at_once=True)
 
-    def count(self, facts: Facts, rows: Sequence[Row], now: int) -> bool:
+    def count(self, facts: Facts, rows: Group, now: int) -> bool:
         """Add the effects of rows that share `facts`. False: not a row of this funnel's definition, nothing counted."""
         kind = facts.kind
         if kind == Kind.MOVE:
-            self._edge(facts, facts.direction, len(rows), now)
+            self._edge(facts, facts.direction, len(rows.dims), now)
         elif kind == Kind.REFUND:
             self._money(facts, rows, now)
         elif kind in (Kind.ENTER, Kind.END) and 0 <= facts.stage < len(self._levels):
-            tally = self._segments.tally([row.entry_dims for row in rows])
+            tally = self._segments.tally(rows.dims)
             self._learn(tally, now)
             effects = self._entered(facts) if kind == Kind.ENTER else self._ended(facts)
             for metric, labels in effects:
                 self._account(metric, labels, now).add(tally, now, taken_back=facts.is_deleted == 1)
             if kind == Kind.ENTER:
-                self._edge(facts, Direction.FORWARD.value, len(rows), now)
+                self._edge(facts, Direction.FORWARD.value, len(rows.dims), now)
                 self._lasted(facts, rows)
                 self._money(facts, rows, now)
         else:
@@ -125,21 +142,15 @@ class FunnelSeries:
         labels = (clean(facts.from_stage), clean(facts.to_stage), clean(direction))
         self._account(TRANSITIONS, labels, now).add({EVERYTHING: n}, now, taken_back=facts.is_deleted == 1)
 
-    def _lasted(self, facts: Facts, rows: Sequence[Row]) -> None:
+    def _lasted(self, facts: Facts, rows: Group) -> None:
         if facts.stage == 0:
             return
         durations = self._durations[facts.stage]
         into = durations.retracted if facts.is_deleted == 1 else durations.counted
-        into.observe([row.duration for row in rows if row.duration >= 0])
+        into.observe(rows.durations)
 
-    def _money(self, facts: Facts, rows: Sequence[Row], now: int) -> None:
-        """Sums of exact integers. Counters can't fall, so what is negative is a refund."""
-        sums: dict[tuple[bool, str, tuple[str, ...]], int] = {}
-        for row in rows:
-            if row.value:
-                key = (row.value > 0, row.currency, row.entry_dims)
-                sums[key] = sums.get(key, 0) + abs(row.value)
-        for (earned, currency, dims), amount in sums.items():
+    def _money(self, facts: Facts, rows: Group, now: int) -> None:
+        for (earned, currency, dims), amount in rows.money.items():
             metric = CONVERSION_VALUE if earned else REFUND_VALUE
             segments = dict.fromkeys(self._segments.of(dims), amount)
             self._learn(segments, now)

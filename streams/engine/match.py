@@ -19,7 +19,7 @@ from schemas.rows import NONE
 from streams.engine.state import Hit, Money
 
 Predicate = Callable[[Event], bool]
-Known = TypeVar("Known")
+Made = TypeVar("Made")
 Convert = Callable[[int, str, int], int | None]
 
 #: Event names whose matchers are remembered. More (a site that puts ids into names) are worked out each time.
@@ -117,16 +117,21 @@ def dimension_reader(dimensions: Sequence[str]) -> Callable[[Event], tuple[str, 
     return read
 
 
+#: The id of an event's unit as its sender gave it; None where there is none.
+ID_OF: dict[Unit, Callable[[Event], str | None]] = {
+    Unit.SESSION: attrgetter("session_id"),
+    Unit.VISITOR: lambda event: event.visitor_id or event.user_id,
+    Unit.ACCOUNT: lambda event: event.account_id or event.user_id,
+}
+
+
 def unit_key(unit: Unit, event: Event) -> str | None:
     """The event's unit as a state key: `=id`, or `~id` for a session that gaps must cut; None if it has no such unit."""
-    if unit is Unit.SESSION:
-        if event.session_id is not None:
-            return "=" + event.session_id
-        person = event.visitor_id or event.user_id
-        return "~" + person if person else None
-    own = event.visitor_id if unit is Unit.VISITOR else event.account_id
-    found = own or event.user_id
-    return "=" + found if found else None
+    found = ID_OF[unit](event)
+    if found is not None:
+        return "=" + found
+    person = (event.visitor_id or event.user_id) if unit is Unit.SESSION else None
+    return "~" + person if person else None
 
 
 class Matcher:
@@ -172,16 +177,8 @@ class Matcher:
         """The event as this funnel keeps it."""
         funnel = self.funnel
         money = funnel.money(event, mask) if self.refund or mask & funnel.valued else None
-        return Hit(
-            event.ts,
-            event.event_id,
-            mask,
-            self.exclude,
-            self.refund,
-            funnel.read_dimensions(event),
-            money,
-            event.consent,
-        )
+        dims = funnel.read_dimensions(event) if funnel.dimensions else ()
+        return Hit(event.ts, event.event_id, mask, self.exclude, self.refund, dims, money, event.consent)
 
 
 def no_rates(_value: int, _currency: str, _ts: int) -> int | None:
@@ -201,6 +198,7 @@ class CompiledFunnel:
         self.definition, self.convert = definition, convert
         self.name, self.version, self.levels = definition.name, definition.version, definition.levels
         # The version alone says nothing of the name: two funnels of one definition have states of their own.
+        self.salt = f"{definition.name}\0{definition.version}\0"
         self.tag = crc32(f"{definition.name}\0{definition.version}".encode())
         self.window, self.lateness, self.gap = definition.window, definition.lateness, definition.session_gap
         self.strict = definition.mode is Mode.STRICT
@@ -208,8 +206,13 @@ class CompiledFunnel:
         self.last = len(stages) - 1
         self.optional = [stage.optional for stage in stages]
         self.within = [stage.within for stage in stages]
+        # Levels that are reached from the one before alone, at any time within the window.
+        self.straight = [
+            level > 0 and not stages[level - 1].optional and stage.within is None for level, stage in enumerate(stages)
+        ]
         self.valued = sum(1 << index for index, stage in enumerate(stages) if stage.value)
         self.amounts = [amount_reader(stage.value or REVENUE) for stage in stages]
+        self.dimensions = definition.dimensions
         self.read_dimensions = dimension_reader(definition.dimensions)
         nexts = [next_required(stages, level) for level in range(len(stages))]
         self.awaited = [(2 << end) - (2 << level) for level, end in enumerate(nexts)]
@@ -271,35 +274,40 @@ class Concern(msgspec.Struct, frozen=True):
         return [(matcher, matcher.look(event)) for matcher in self.matchers]
 
 
+class Known(dict[str, Made]):
+    """What is known of event names, worked out when a name is first met, and kept for as many as are kept at all."""
+
+    __slots__ = ("_work_out",)
+
+    def __init__(self, work_out: Callable[[str], Made]) -> None:
+        super().__init__()
+        self._work_out = work_out
+
+    def __missing__(self, name: str) -> Made:
+        made = self._work_out(name)
+        if len(self) < KNOWN_NAMES:
+            self[name] = made
+        return made
+
+
 class Index:
-    """From event name to what it means to the funnels of a log."""
+    """From event name to what it means to the funnels of a log. `concerned`: to the funnels that it may concern; mostly None."""
 
     def __init__(self, funnels: Sequence[CompiledFunnel]) -> None:
         self.funnels = tuple(funnels)
-        self._everyone: dict[str, Concern] = {}
-        self._concerned: dict[str, Concern | None] = {}
-
-    def concerned(self, name: str) -> Concern | None:
-        """What events of this name mean to the funnels that they may concern; mostly None."""
-        try:
-            return self._concerned[name]
-        except KeyError:
-            matchers = tuple(matcher for matcher in self.everyone(name).matchers if matcher.relevant)
-            plain = all(matcher.plain for matcher in matchers)
-            found = Concern(matchers, [(matcher, matcher.always) for matcher in matchers] if plain else None)
-            return remember(self._concerned, name, found if matchers else None)
+        self.concerned: Known[Concern | None] = Known(self._concerned)
+        self._everyone: Known[Concern] = Known(self._everyone_of)
 
     def everyone(self, name: str) -> Concern:
         """What it means to every funnel, in their order."""
-        try:
-            return self._everyone[name]
-        except KeyError:
-            matchers = tuple(Matcher(funnel, name, place) for place, funnel in enumerate(self.funnels))
-            return remember(self._everyone, name, Concern(matchers, None))
+        return self._everyone[name]
 
+    def _everyone_of(self, name: str) -> Concern:
+        return Concern(tuple(Matcher(funnel, name, place) for place, funnel in enumerate(self.funnels)), None)
 
-def remember(known: dict[str, Known], name: str, found: Known) -> Known:
-    """Keeps what was worked out, for as many names as are kept at all."""
-    if len(known) < KNOWN_NAMES:
-        known[name] = found
-    return found
+    def _concerned(self, name: str) -> Concern | None:
+        matchers = tuple(matcher for matcher in self._everyone_of(name).matchers if matcher.relevant)
+        if not matchers:
+            return None
+        plain = all(matcher.plain for matcher in matchers)
+        return Concern(matchers, [(matcher, matcher.always) for matcher in matchers] if plain else None)

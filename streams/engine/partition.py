@@ -7,6 +7,7 @@ Everything is decided record by record, so that neither the cut into chunks nor 
 from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
+from typing import cast
 
 import msgspec
 
@@ -16,11 +17,12 @@ from schemas.progress import Progress
 from schemas.reasons import Outcome
 from schemas.rows import Row
 from streams.engine.clock import Clock
-from streams.engine.match import CompiledFunnel, Index, Look, Matcher, unit_key
-from streams.engine.state import FORMAT, Hit, UnitState, pack
+from streams.engine.match import CompiledFunnel, Index, Known, Look, Matcher, unit_key
+from streams.engine.state import FORMAT, FunnelState, Hit, UnitState, Walk, pack
 from streams.engine.tally import Tally
-from streams.engine.unit import apply, due, new_state
-from streams.engine.units import META, Units, check_format
+from streams.engine.unit import apply
+from streams.engine.units import META, Made, Units, check_format
+from streams.engine.usual import Usual, usual
 
 #: No bound on a time.
 LATEST = 1 << 62
@@ -45,25 +47,41 @@ class Format(msgspec.Struct, array_like=True):
 
 unpack_format = msgspec.msgpack.Decoder(Format).decode
 unpack_meta = msgspec.msgpack.Decoder(Meta).decode
+unpack_row = msgspec.msgpack.Decoder(Row).decode
 
 
 class Result(msgspec.Struct, gc=False):
-    """The changes of a chunk. `state`: key → packed value, None = tombstone; in this order, the partition's own last."""
+    """The changes of a chunk. `made`: the rows that `Partition.rows` has not given yet. `state`: key → packed value,
+    None = tombstone (they are `removed`); to be written in this order, the partition's own last. `settled`: what need not be
+    written."""
 
-    rows: list[Row]
-    withdrawn: list[Row]
+    made: Made
     state: dict[str, bytes | None]
+    removed: list[str]
+    settled: dict[str, bytes]
     progress: list[Progress]
+
+    @property
+    def rows(self) -> list[Row]:
+        """All of its rows, those of usual events unpacked."""
+        return [*self.made.rows, *map(unpack_row, self.made.packed)]
+
+    @property
+    def withdrawn(self) -> list[Row]:
+        """The former contents of rows that others replace or take back."""
+        return self.made.withdrawn
 
 
 class Partition:
-    """One log partition. `store`: the durable states by key; the caller writes `Result.state` into it once it is safe."""
+    """One log partition. `store`: the states by key, as they are durable: `keep` changes it, once the caller has made them so."""
 
     def __init__(
         self, log: str, number: int, unit: Unit, funnels: Sequence[CompiledFunnel], store: MutableMapping[str, bytes]
     ) -> None:
         self.log, self.number, self.unit = log, number, unit
         self.funnels, self.index = tuple(funnels), Index(funnels)
+        self.concerned = self.index.concerned
+        self.usual: Known[Usual | None] = Known(self.usually)
         self.by_session = unit is Unit.SESSION
         self.takes_all = any(funnel.strict for funnel in funnels)
         meta = store.get(META)
@@ -72,7 +90,8 @@ class Partition:
         self.meta = unpack_meta(meta) if meta is not None else Meta()
         self.clock, self.tally = self.meta.clock, self.meta.tally
         self.counts = [self.tally.begin(funnel.tag) for funnel in funnels]
-        self.units = Units(store, funnels, self.clock, self.meta.offset)
+        self.units = Units(store, funnels, self.clock)
+        self.wakes = self.units.wakes
         self.recent: tuple[set[str], set[str]] = (set(), set())
 
     # -- records ------------------------------------------------------------------------------------------------
@@ -98,15 +117,21 @@ class Partition:
         """
         if self.skip(offset):
             return
-        ts = min(event.ts, got)
-        if event.event == HEARTBEAT:
-            self.tally.read -= 1
-            self.declare(ts)
-            return
-        self.take(offset, event)
-        if ts > self.clock.watermark and not event.bot:
-            self.clock.watermark = ts
-            self.units.wake_up(offset)
+        clock, ts = self.clock, event.ts
+        ts = min(ts, got)
+        how = self.usual[event.event]
+        if how is None or event.bot or not self.units.move_usually(how, offset, event):
+            if event.event == HEARTBEAT:
+                self.tally.read -= 1
+                self.declare(ts)
+                return
+            self.take(offset, event)
+            if event.bot:
+                return
+        if ts > clock.watermark:
+            clock.watermark = ts
+            if ts > self.wakes.soonest:
+                self.units.wake_up(offset, ts)
 
     # What an internal log carries: each record names its source partition, and that one's clock after it.
 
@@ -117,9 +142,11 @@ class Partition:
         if not self.clock.take(source, source_offset):
             self.tally.read -= 1
             return
-        self.take(offset, event)
+        how = self.usual[event.event]
+        if how is None or event.bot or not self.units.move_usually(how, offset, event):
+            self.take(offset, event)
         self.clock.observe(source, watermark)
-        self.units.wake_up(offset)
+        self.units.wake_up(offset, self.clock.watermark)
 
     def invalid_from(self, offset: int, source: str, source_offset: int) -> None:
         """A record of a source that went to the dead letters."""
@@ -160,7 +187,7 @@ class Partition:
             return
         gap_session = self.by_session and event.session_id is None
         everything = gap_session or self.takes_all
-        concern = self.index.everyone(event.event) if everything else self.index.concerned(event.event)
+        concern = self.index.everyone(event.event) if everything else self.concerned[event.event]
         if concern is None:
             self.repeated(event.event_id)
             return
@@ -175,6 +202,13 @@ class Partition:
                 return
         self.move(offset, key, event, looks, gap_session=gap_session)
 
+    def usually(self, name: str) -> Usual | None:
+        """The usual way of events of this name, if there is one: they must concern one funnel alone."""
+        concern = self.concerned[name]
+        if name == HEARTBEAT or self.takes_all or concern is None or len(concern.matchers) > 1:
+            return None
+        return usual(concern.matchers[0], self.unit, self.counts)
+
     def repeated(self, event_id: str) -> bool:
         """Whether an event that no funnel looks at was seen lately; counts it then."""
         new, old = self.recent
@@ -188,30 +222,31 @@ class Partition:
 
     def move(self, offset: int, key: str, event: Event, looks: list[Look], *, gap_session: bool) -> None:
         """The event in each funnel: late, duplicate, or a step of the unit's walk. `looks`: mask None = not looked at."""
-        units = self.units
+        units, counts = self.units, self.counts
         unit = units.load(key)
-        replayed = offset <= unit.offset
-        unit.offset = max(unit.offset, offset)
+        if offset <= unit.offset:
+            # A crash left this unit's state written but not the partition's: done already, only the count is missing.
+            for matcher, mask in looks:
+                counts[matcher.place].matched += mask is not None
+            return
+        unit.offset = offset
         units.out.unit_id, units.out.revision = key[1:], offset
         taken, duplicate = 0, False
         for matcher, mask in looks:
-            if replayed:
-                # A crash left this unit's state written but not the partition's: done already, only the count is missing.
-                self.counts[matcher.place].matched += mask is not None
-                continue
             outcome = self.step(unit, event, matcher, mask, gap_session=gap_session)
             if outcome is Outcome.DUPLICATE:
                 duplicate = True
             elif mask is not None:
                 taken |= 1 << matcher.place
                 if outcome is Outcome.MATCHED:
-                    self.counts[matcher.place].matched += 1
+                    counts[matcher.place].matched += 1
                 else:
-                    self.counts[matcher.place].late += 1
+                    counts[matcher.place].late += 1
         if duplicate:
-            for place, counts in enumerate(self.counts):
-                counts.duplicate += not taken >> place & 1
-        units.schedule(key, unit)
+            for place, counted in enumerate(counts):
+                counted.duplicate += not taken >> place & 1
+        if unit.funnels:
+            units.save(key, unit)
 
     def step(self, unit: UnitState, event: Event, matcher: Matcher, mask: int | None, *, gap_session: bool) -> Outcome:
         """The event in one funnel."""
@@ -221,25 +256,35 @@ class Partition:
         horizon = self.clock.horizon(funnel.lateness)
         if event.ts < horizon:
             return Outcome.LATE
-        gap = funnel.gap if gap_session else 0
         state = unit.funnels.get(funnel.tag)
         if state is None:
-            state = unit.funnels[funnel.tag] = new_state()
+            state = unit.funnels[funnel.tag] = FunnelState(Walk())
         hit = Hit(event.ts, event.event_id) if mask is None else matcher.hit(event, mask)
-        outcome = apply(funnel, state, hit, horizon, gap, self.units.out)
-        state.due = due(funnel, state, gap)
-        return outcome
+        return apply(funnel, state, hit, horizon, funnel.gap if gap_session else 0, self.units.out)
 
     def declare(self, ts: int) -> None:
         """Nothing older than this time (ms) will come: heartbeat of a source that feeds this log directly."""
         self.clock.tick(ts)
         self.units.wake_all(self.meta.offset)
 
+    def rows(self) -> Made:
+        """The rows since they were last asked for."""
+        return self.units.take_rows()
+
     def finish(self) -> Result:
         """The changes since the last call, to be made durable in this order: rows, then state."""
-        rows, withdrawn, state = self.units.changes(self.meta.offset)
+        made = self.rows()
+        state, removed, settled = self.units.take_state(self.meta.offset)
         state[META] = pack(self.meta)
-        return Result(rows, withdrawn, state, [self.progress(funnel) for funnel in self.funnels])
+        return Result(made, state, removed, settled, [self.progress(funnel) for funnel in self.funnels])
+
+    def keep(self, result: Result) -> None:
+        """The result is durable."""
+        store = cast("dict[str, bytes | None]", self.units.store)
+        store.update(result.settled)
+        store.update(result.state)
+        for key in result.removed:
+            del store[key]
 
     def progress(self, funnel: CompiledFunnel) -> Progress:
         """How far this partition has come in that funnel, and what became of its records."""

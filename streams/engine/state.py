@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 #: Version of this form. Written first in every packed unit; another one is migrated or refused, never misread.
-FORMAT = 1
+FORMAT = 2
 
 
 class Money(msgspec.Struct, array_like=True, gc=False, frozen=True):
@@ -59,13 +61,6 @@ class Attempt(msgspec.Struct, array_like=True, gc=False):
     deadline: int
     reason: int
 
-    def copy(self) -> Attempt:
-        """An attempt of its own: moving one leaves the other as it is."""
-        return Attempt(
-            self.id, self.entry, self.dims, self.number, self.recovered, self.consent, self.starts[:], self.times[:],
-            self.reached, self.highest, self.current, self.deadline, self.reason,
-        )  # fmt: skip
-
 
 class Walk(msgspec.Struct, array_like=True, gc=False):
     """A unit's way through one funnel up to some event: the open attempt, and what is remembered of ended ones.
@@ -82,24 +77,34 @@ class Walk(msgspec.Struct, array_like=True, gc=False):
     session_start: int = 0
     orders: dict[str, int] | None = None
 
-    def copy(self) -> Walk:
-        """A walk of its own."""
-        attempt = self.attempt.copy() if self.attempt is not None else None
-        orders = dict(self.orders) if self.orders else None
-        return Walk(attempt, self.ended, self.dropped, self.number, self.activity, self.session_start, orders)
-
 
 class FunnelState(msgspec.Struct, array_like=True, gc=False):
-    """A unit in one funnel. `base`: the walk over all that can't change any more; `pending`: the hits since, in order, that
-    an older one could still come before; `tip`: the walk over both (None: nothing pending, it is `base`).
+    """A unit in one funnel. `tip`: its walk over all hits so far. Hits that an older one could still come before are pending:
+    `pending` holds `count` of them, packed one after the other, in order; `newest` is the last one's time (ms), and `base` the
+    packed walk before the first (both mean nothing while none is pending).
     `floor`: hits at or before this time came too late for this unit (its pending hits outgrew their bound).
-    `due`: when the horizon passes this time (ms), there is something to do."""
+    `due`: when the horizon passes this time (ms), there is something to do.
 
-    base: Walk
-    pending: list[Hit]
-    tip: Walk | None = None
+    What is only needed when a hit comes out of order stays packed: the usual hit reads and writes `tip` alone."""
+
+    tip: Walk
+    base: bytes = b""
+    pending: bytes = b""
+    count: int = 0
+    newest: int = 0
     floor: int | None = None
     due: int = 0
+
+    def hits(self) -> list[Hit]:
+        """The pending hits."""
+        count = self.count
+        head = (0x90 | count).to_bytes() if count < 16 else b"\xdc" + count.to_bytes(2)
+        return unpack_hits(head + self.pending)
+
+    def wait_for(self, base: Walk, hits: Sequence[Hit]) -> None:
+        """Makes these hits, which are in order and follow on `base`, the pending ones."""
+        self.pending, self.count = b"".join(map(pack, hits)), len(hits)
+        self.base, self.newest = (pack(base), hits[-1].ts) if hits else (b"", 0)
 
 
 class UnitState(msgspec.Struct, array_like=True, gc=False):
@@ -113,3 +118,5 @@ class UnitState(msgspec.Struct, array_like=True, gc=False):
 
 pack = msgspec.msgpack.Encoder().encode
 unpack = msgspec.msgpack.Decoder(UnitState).decode
+unpack_walk = msgspec.msgpack.Decoder(Walk).decode
+unpack_hits = msgspec.msgpack.Decoder(list[Hit]).decode

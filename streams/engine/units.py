@@ -1,20 +1,22 @@
-"""The units of one log partition: their states, the working copies of the chunk under way, and when each is due."""
+"""The units of one log partition: their packed states, what the chunk under way makes of them, and when each is due."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from heapq import heapify, heappop, heappush
+from collections.abc import Iterable, MutableMapping, Sequence
 
 import msgspec
 
 from schemas.errors import ConfigError
+from schemas.event import Event
 from schemas.rows import Row
 from streams.engine.clock import Clock
 from streams.engine.match import CompiledFunnel
 from streams.engine.state import FORMAT, UnitState, pack, unpack
-from streams.engine.unit import DAY, FOLD, Changes, settle
-from streams.engine.walk import KIND_END, KIND_ENTER
+from streams.engine.unit import DAY, Changes, settle
+from streams.engine.usual import NO_DIMENSIONS, NO_MONEY, Alike, Usual
+from streams.engine.wakes import Wakes
+from streams.engine.walk import KIND_END, KIND_ENTER, attempt_id
 
 #: Key of the partition's own state among those of its units (which begin with "=" or "~").
 META = "!"
@@ -22,15 +24,15 @@ META = "!"
 FINISHED = 1 << 62
 
 
-class Wake(msgspec.Struct, array_like=True):
-    """The head of a packed UnitState: enough to rebuild the deadlines, and to know who is over."""
+class Head(msgspec.Struct, array_like=True):
+    """The head of a packed UnitState: enough to know when it is due."""
 
     format: int
     offset: int
     wake: int
 
 
-unpack_wake = msgspec.msgpack.Decoder(Wake).decode
+unpack_head = msgspec.msgpack.Decoder(Head).decode
 
 
 def check_format(found: int) -> None:
@@ -42,45 +44,80 @@ def check_format(found: int) -> None:
         )  # fmt: skip
 
 
-def read_head(packed: bytes) -> Wake:
-    """The head of a packed unit. Raises as `check_format`."""
-    head = unpack_wake(packed)
-    check_format(head.format)
-    return head
+class Made(msgspec.Struct, gc=False):
+    """`rows`: new or different ones. `withdrawn`: the former contents of those that they replace or take back. `packed`: rows
+    of usual events, as they are written; `alike`: what they add to the counters."""
+
+    rows: list[Row]
+    withdrawn: list[Row]
+    packed: list[bytes]
+    alike: list[Alike]
 
 
 class Units:
-    """`store`: packed states by key, as they are durable. `live`: working copies of this chunk; `warm`: of the one before, so
-    that a unit's next event need not unpack it again. `heap`: one live entry a unit, the watermark at which it is due.
-    `out`: what the chunk changed. `open`: open attempts by funnel."""
+    """`store`: packed states by key, as they are durable; `changed`: what the chunk under way makes of them. `unwritten`: those
+    of them that follow from the durable ones and the clock alone, and so need not be written. `finished`: units that are over, with
+    the offset of their last record; `over`: those that were so when the chunk began. `wakes`: when each is due. `out`: rows since they were last taken; those of usual events are packed already (`packed_rows`), and
+    `alike` tells what they have in common. `open`: open attempts by funnel."""
 
-    def __init__(
-        self, store: MutableMapping[str, bytes], funnels: Sequence[CompiledFunnel], clock: Clock, applied: int
-    ) -> None:
+    def __init__(self, store: MutableMapping[str, bytes], funnels: Sequence[CompiledFunnel], clock: Clock) -> None:
         self.store, self.clock, self.funnels = store, clock, tuple(funnels)
         self.known_tags = {funnel.tag: funnel for funnel in funnels}
-        self.live: dict[str, UnitState] = {}
-        self.warm: dict[str, UnitState] = {}
+        self.slack = max((funnel.lateness for funnel in funnels), default=0)
+        self.changed: dict[str, bytes] = {}
+        self.unwritten: set[str] = set()
+        self.over: list[str] = []
+        self.finished: dict[str, int] = {}
         self.out = Changes()
-        heads = [(read_head(value), key) for key, value in store.items() if key != META]
-        self.heap = [(head.wake, key) for head, key in heads if head.wake < FINISHED]
-        self.finished = [key for head, key in heads if head.wake == FINISHED and head.offset <= applied]
-        heapify(self.heap)
-        self.open = self._count_open(store)
+        self.packed_rows: list[bytes] = []
+        self.alike: dict[tuple[int, int], Alike] = {}
+        self.wakes = Wakes(self.due_at)
+        self.open: Counter[str] = Counter()
+        self.recover()
+
+    def recover(self) -> None:
+        """Counts what is open, and enters each unit in the calendar. What had been due was settled, and its rows written,
+        before the partition's own state; that of such units was not: it is worked out again, in silence."""
+        early = self.clock.floor + self.slack
+        for key, packed in self.store.items():
+            if key == META:
+                continue
+            unit = self.unpacked(packed)
+            if unit.wake < self.clock.watermark or unit.wake < early or unit.wake == FINISHED:
+                self.settle(key, unit, Changes())
+            else:
+                self.wakes.add(unit.wake, key)
+            for tag, state in unit.funnels.items():
+                if tag in self.known_tags and state.tip.attempt is not None:
+                    self.open[self.known_tags[tag].name] += 1
+        self.store.update(self.changed)
+        self.changed, self.unwritten = {}, set()
+
+    def unpacked(self, packed: bytes) -> UnitState:
+        """Raises ConfigError for state that another version of funnelwatch wrote: it is not misread."""
+        if unpack_head(packed).format != FORMAT:
+            check_format(unpack_head(packed).format)
+        return unpack(packed)
+
+    def packed(self, key: str) -> bytes | None:
+        """The unit's state as the chunk under way has left it."""
+        packed = self.changed.get(key)
+        return packed if packed is not None else self.store.get(key)
+
+    def due_at(self, key: str) -> int:
+        """The watermark at which a unit is due."""
+        packed = self.packed(key)
+        return FINISHED if packed is None else unpack_head(packed).wake
 
     def load(self, key: str) -> UnitState:
-        """The unit's state, in this chunk's working copy."""
-        unit = self.live.get(key)
-        if unit is None:
-            unit = self.warm.get(key)
-            if unit is None:
-                packed = self.store.get(key)
-                unit = unpack(packed) if packed is not None else UnitState(FORMAT, -1, FINISHED, {})
-            self.live[key] = unit
-        return unit
+        """The unit's state, which may be new."""
+        packed = self.packed(key)
+        return unpack(packed) if packed is not None else UnitState(FORMAT, -1, FINISHED, {})
 
-    def schedule(self, key: str, unit: UnitState) -> None:
-        """Keeps one live entry a unit on the heap: the watermark at which it is due. A later one is found when it pops."""
+    def save(self, key: str, unit: UnitState) -> None:
+        """Keeps what an event has made of a unit, and has it in the calendar at the watermark at which it is due.
+
+        One that is due later than thought is found to be so when that time comes."""
         earliest = unit.wake
         for tag, state in unit.funnels.items():
             funnel = self.known_tags.get(tag)
@@ -88,34 +125,81 @@ class Units:
             earliest = min(earliest, wake)
         if earliest < unit.wake:
             unit.wake = earliest
-            heappush(self.heap, (earliest, key))
+            self.wakes.add(earliest, key)
+        self.changed[key] = pack(unit)
+        if self.unwritten:
+            self.unwritten.discard(key)
+        if self.finished:
+            self.finished.pop(key, None)
 
-    def wake_up(self, offset: int) -> None:
-        """Settles the units whose time the watermark has passed."""
-        heap, watermark = self.heap, self.clock.watermark
-        while heap and heap[0][0] < watermark:
-            wake, key = heappop(heap)
-            self.settle(offset, key, wake)
+    def move_usually(self, how: Usual, offset: int, event: Event) -> bool:
+        """Does the event the usual way; False, and nothing is changed, if it isn't a usual one."""
+        clock, unit_id, ts = self.clock, how.unit_id(event), event.ts
+        horizon = clock.watermark - how.lateness
+        if ts < horizon or ts < clock.floor or not unit_id:
+            return False
+        key = "=" + unit_id
+        packed = self.changed.get(key) or self.store.get(key)
+        if how.level:
+            if packed is None:
+                return False
+            opens = None
+        else:
+            opens = attempt_id(how.funnel, event.event_id, unit_id)
+        money = NO_MONEY if how.money is None else how.money(event)
+        made = how.move(
+            packed, opens, offset, ts, event.event_id, unit_id, NO_DIMENSIONS if how.dims is None else how.dims(event), money,
+            event.consent, max(clock.floor, horizon),
+        )  # fmt: skip
+        if made is None:
+            return False
+        self.changed[key], row, end, shape, duration, dims, due = made
+        if self.unwritten:
+            self.unwritten.discard(key)
+        if self.finished:
+            self.finished.pop(key, None)
+        if due:
+            self.wakes.add(due, key)
+        self.packed_rows.append(row)
+        alike = self.alike.get((how.place, shape))
+        if alike is None:
+            alike = self.alike[how.place, shape] = Alike(row, [], [], [])
+        alike.dims.append(dims)
+        alike.durations.append(duration)
+        if end is not None:
+            self.packed_rows.append(end)
+            alike = self.alike.get((how.place, -shape))
+            if alike is None:
+                alike = self.alike[how.place, -shape] = Alike(end, [], [], [])
+            alike.dims.append(dims)
+        if money is not NO_MONEY:
+            self.alike[how.place, shape].money.append((money, dims))
+        how.counts.matched += 1
+        return True
+
+    def wake_up(self, offset: int, time: int) -> None:
+        """Settles the units that are due before this time (ms)."""
+        while (entry := self.wakes.first_before(time)) is not None:
+            self.wake(offset, *entry)
 
     def wake_all(self, offset: int) -> None:
         """The same after the floor rose: it may have passed deadlines within the lateness, too."""
-        self.wake_up(offset)
-        slack = max((funnel.lateness for funnel in self.funnels), default=0)
+        self.wake_up(offset, self.clock.watermark)
         early = []
-        while self.heap and self.heap[0][0] < self.clock.floor + slack:
-            early.append(heappop(self.heap))
+        while (entry := self.wakes.first_before(self.clock.floor + self.slack)) is not None:
+            early.append(entry)
         for wake, key in early:
-            self.settle(offset, key, wake)
+            self.wake(offset, wake, key)
 
-    def settle(self, offset: int, key: str, wake: int) -> None:
-        """Ends what is over in the unit, and puts it back on the heap, or marks it as finished."""
-        if key not in self.live and key not in self.store:
-            return
+    def wake(self, offset: int, wake: int, key: str) -> None:
+        """Settles a unit, if the entry still holds."""
         unit = self.load(key)
-        if unit.wake != wake:
-            return
-        out = self.out
-        out.unit_id, out.revision = key[1:], offset
+        if unit.wake == wake:
+            self.out.unit_id, self.out.revision = key[1:], offset
+            self.settle(key, unit, self.out)
+
+    def settle(self, key: str, unit: UnitState, out: Changes) -> None:
+        """Ends what is over in the unit, and enters it in the calendar again, or marks it as finished."""
         for tag, state in list(unit.funnels.items()):
             funnel = self.known_tags.get(tag)
             if funnel is None:
@@ -125,53 +209,48 @@ class Units:
                 keep = settle(funnel, state, self.clock.horizon(funnel.lateness), gap, out)
             if not keep:
                 del unit.funnels[tag]
-        unit.wake = FINISHED
-        if unit.funnels:
-            self.schedule(key, unit)
+        unit.wake, written = FINISHED, key in self.changed and key not in self.unwritten
+        self.save(key, unit)
+        if not unit.funnels:
+            self.finished[key] = unit.offset
+        if not written:
+            self.unwritten.add(key)
 
-    def changes(self, applied: int) -> tuple[list[Row], list[Row], dict[str, bytes | None]]:
-        """What the chunk changed: rows, the contents that no longer hold, packed states (None: removed). Begins the next chunk.
-
-        `applied`: the partition's offset. A unit that is over is written empty first and removed with a later chunk, once the
-        partition's durable offset vouches for its records: else they could be read again without what they had followed on.
-        """
-        state: dict[str, bytes | None] = dict.fromkeys((key for key in self.finished if key not in self.live), None)
-        self.finished = []
-        for key, unit in self.live.items():
-            if unit.funnels:
-                self.fold(key, unit)
-            elif key not in self.store:
-                continue
-            elif unit.offset <= applied:
-                self.finished.append(key)
-            state[key] = pack(unit)
+    def take_rows(self) -> Made:
+        """The rows since the last call."""
         out, self.out = self.out, Changes()
         self.open.update(opened(out.rows))
         self.open.subtract(opened(out.withdrawn))
-        self.warm = {key: unit for key, unit in self.live.items() if unit.funnels}
-        self.live = {}
-        return last_of_each(out.rows) if out.withdrawn else out.rows, out.withdrawn, state
+        rows = last_of_each(out.rows) if out.withdrawn else out.rows
+        made = Made(rows, out.withdrawn, self.packed_rows, list(self.alike.values()))
+        for alike in made.alike:
+            row = alike.sample()
+            if row.kind == KIND_END:
+                self.open[row.funnel] -= len(alike.dims)
+            elif row.stage == 0:
+                self.open[row.funnel] += len(alike.dims)
+        self.packed_rows, self.alike = [], {}
+        return made
 
-    def fold(self, key: str, unit: UnitState) -> None:
-        """Settles what can't change any more, so that the packed value stays short."""
-        for tag, state in unit.funnels.items():
-            pending, funnel = state.pending, self.known_tags.get(tag)
-            if funnel is None or not pending:
-                continue
-            horizon = self.clock.horizon(funnel.lateness)
-            if pending[-1].ts < horizon or len(pending) > FOLD:
-                settle(funnel, state, horizon, funnel.gap if key[0] == "~" else 0, self.out)
+    def take_state(self, applied: int) -> tuple[dict[str, bytes | None], list[str], dict[str, bytes]]:
+        """What the chunk changed: packed states to be written (None: removed), which are removed, and the packed states that need
+        not be written. Begins the next chunk.
 
-    def _count_open(self, store: Mapping[str, bytes]) -> Counter[str]:
-        """Open attempts by funnel in the recovered state."""
-        found: Counter[str] = Counter()
-        for key, value in store.items():
-            if key != META:
-                for tag, state in unpack(value).funnels.items():
-                    tip = state.tip if state.tip is not None else state.base
-                    if tag in self.known_tags and tip.attempt is not None:
-                        found[self.known_tags[tag].name] += 1
-        return found
+        `applied`: the partition's offset. A unit that is over is only removed with the next chunk, once the partition's durable
+        offset vouches for its records: else they could be read again without what they had followed on.
+        """
+        changed, unwritten = self.changed, self.unwritten
+        removed = [key for key in self.over if key not in changed]
+        written: dict[str, bytes | None] = dict.fromkeys(removed)
+        written.update(changed)
+        settled = {key: changed[key] for key in unwritten}
+        for key in unwritten:
+            del written[key]
+        self.over = [key for key, offset in self.finished.items() if offset <= applied]
+        for key in self.over:
+            del self.finished[key]
+        self.changed, self.unwritten = {}, set()
+        return written, removed, settled
 
 
 def last_of_each(rows: Iterable[Row]) -> list[Row]:

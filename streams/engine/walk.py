@@ -34,32 +34,32 @@ class Rows:
 
 def attempt_id(funnel: CompiledFunnel, event_id: str, unit_id: str) -> bytes:
     """128 bits that name the attempt which this entry opens."""
-    text = f"{funnel.name}\0{funnel.version}\0{event_id}\0{unit_id}"
-    return blake2b(text.encode(), digest_size=16).digest()
+    return blake2b(f"{funnel.salt}{event_id}\0{unit_id}".encode(), digest_size=16).digest()
 
 
 def step(funnel: CompiledFunnel, walk: Walk, hit: Hit, gap: int, unit_id: str, out: Rows | None) -> None:
     """Moves the walk by the next hit in order. `gap`: the session gap in ms for gap sessions, else 0."""
-    attempt, now = up_to(funnel, walk, hit, gap, out), hit.ts
+    attempt, mask = walk.attempt, hit.mask
+    if gap or hit.refund or (attempt is not None and attempt.deadline < hit.ts):
+        attempt = up_to(funnel, walk, hit, gap, out)
     if attempt is None:
-        if hit.mask & 1:
+        if mask & 1:
             attempt = open_attempt(funnel, walk, hit, unit_id, out)
-        elif hit.mask and out is not None:
+        elif mask and out is not None:
             write_stray(funnel, walk, hit, out)
-    elif hit.exclude & funnel.awaited[attempt.highest]:
-        end(funnel, walk, attempt, End.EXCLUDED, now, hit, out)
+    elif hit.exclude and hit.exclude & funnel.awaited[attempt.highest]:
+        end(funnel, walk, attempt, End.EXCLUDED, hit.ts, hit, out)
         return
-    elif funnel.strict and not hit.mask & funnel.within_reach[attempt.highest]:
-        end(funnel, walk, attempt, End.BROKEN, now, hit, out)
+    elif funnel.strict and not mask & funnel.within_reach[attempt.highest]:
+        end(funnel, walk, attempt, End.BROKEN, hit.ts, hit, out)
         return
-    elif hit.mask:
+    elif mask:
         advance(funnel, walk, attempt, hit, out)
-    attempt = walk.attempt
-    if attempt is not None:
+    if walk.attempt is not None and attempt is not None:
         if hit.consent is not None:
             attempt.consent = hit.consent
-        if hit.mask or gap:
-            set_deadline(funnel, attempt, now + gap if gap else NO_DEADLINE)
+        if mask & 1 or gap or (mask and funnel.timed):  # else no chain started or moved a limit
+            set_deadline(funnel, attempt, hit.ts + gap if gap else NO_DEADLINE)
 
 
 def up_to(funnel: CompiledFunnel, walk: Walk, hit: Hit, gap: int, out: Rows | None) -> Attempt | None:
@@ -207,10 +207,11 @@ def write_enter(
 ) -> None:  # fmt: skip
     """The row of a stage reached for the first time, with its money if the stage has a value and the order is new."""
     value, currency, reporting, order_id = None, "", None, ""
-    valued = funnel.valued & (hit.mask if funnel.unordered else 1 << level)
     money = hit.money
-    if valued and money is not None and counts(funnel, walk, money.order_id, hit.ts):
-        value, currency, reporting, order_id = money.value, money.currency, money.reporting, money.order_id
+    if money is not None:
+        valued = funnel.valued & (hit.mask if funnel.unordered else 1 << level)
+        if valued and counts(funnel, walk, money.order_id, hit.ts):
+            value, currency, reporting, order_id = money.value, money.currency, money.reporting, money.order_id
     if out is None:
         return
     out.rows.append(Row(

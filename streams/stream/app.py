@@ -20,6 +20,8 @@ class StreamApp(faust.App):
 
     before_start: Sequence[Hook] = ()
     after_stop: Sequence[Hook] = ()
+    #: Longest that a fetch waits for more records, in ms.
+    fetch_wait = 250
 
     async def on_first_start(self) -> None:
         """Without Faust's own: it would make a data directory in the working directory, for stores that are not used."""
@@ -60,7 +62,7 @@ def create_app(name: str, kafka: Kafka, instance: str) -> StreamApp:
         broker_max_poll_records=kafka.chunk_records,
         consumer_max_fetch_size=kafka.fetch_bytes,
         # Counts chunks; each holds thousands of records.
-        stream_buffer_maxsize=8,
+        stream_buffer_maxsize=2,
         stream_wait_empty=True,
         agent_supervisor="mode.CrashingSupervisor",
         broker_commit_interval=1.0,
@@ -78,4 +80,5 @@ def create_app(name: str, kafka: Kafka, instance: str) -> StreamApp:
         web_enabled=False,
         store="memory://",
     )
+    app.fetch_wait = kafka.fetch_wait
     return make_safe(app)

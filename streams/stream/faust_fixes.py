@@ -8,9 +8,10 @@ Numbers are issues of github.com/faust-streaming/faust. All of it holds only wit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import faust.streams
+from aiokafka.consumer import fetcher
 from faust.app import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
@@ -21,13 +22,34 @@ from streams.stream.chunks import ChunkScheduler
 
 AppType = TypeVar("AppType", bound=App)
 
+#: A fetch waits for this many bytes, or for the app's `fetch_wait`.
+FETCH_BYTES = 262_144
+
 
 class OffsetGap(Exception):
     """Records between two chunks were never handed to the agent. Going on would commit past them."""
 
 
+class PatientThread(driver.AIOKafkaConsumerThread):
+    """drivers/aiokafka.py fixes fetches at "one byte is enough, else wait 1.5 s": beside a quiet site nearly every event then is a
+    chunk of its own, with writes and acknowledgements of its own (a fifth of a core at 50 events a second)."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_min_bytes = FETCH_BYTES  # noqa: SLF001
+        consumer._fetch_max_wait_ms = cast("Any", self.app).fetch_wait  # noqa: SLF001
+        return consumer
+
+
 class SafeConsumer(driver.Consumer):
     """Commits what is acknowledged, and tells the scheduler where each partition is read from."""
+
+    def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
+        return PatientThread(self, loop=self.loop, beacon=self.beacon)
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """consumer.py leaves a partition out of its fetches while the stream's queue is nearly full, and then waits a whole second
+        even if room is made at once. The queue itself holds the fetcher back, without that."""
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """consumer.py `_add_gap` takes the distance between two messages for missing offsets and counts the message
@@ -59,6 +81,14 @@ class SafeConsumer(driver.Consumer):
     @property
     def chunk_scheduler(self) -> ChunkScheduler:
         return cast("ChunkScheduler", self.scheduler)
+
+
+class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka.consumer.fetcher has no types
+    """aiokafka's consumer copies every record into a dataclass of eleven fields, which costs twice what reading it does (1.0 of
+    1.5 µs a record). A chunk knows topic and partition; the rest is handed on as it was parsed."""
+
+    def _consumer_record(self, tp: Any, record: Any) -> Any:  # noqa: ARG002 - aiokafka calls it so
+        return record
 
 
 class SafeTransport(driver.Transport):
@@ -112,5 +142,6 @@ def make_safe(app: AppType) -> AppType:
     acknowledge messages of an earlier generation)."""
     if getattr(faust.streams, "_CStreamIterator", None) is None:
         raise RuntimeError("faust-streaming was installed without its C extensions; reinstall it from a wheel")
+    fetcher.PartitionRecords = LeanRecords
     app.transport = SafeTransport(app.conf.broker, app)
     return app

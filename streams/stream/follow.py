@@ -11,14 +11,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 from faust import App
 from faust.types import TP
 
+from schemas.dead_letter import DeadLetter
 from schemas.errors import ConfigError
 from schemas.progress import Progress
 from schemas.reasons import Outcome
-from schemas.rows import Row
 from sinks.kafka import BatchWriter
 from sinks.prometheus.counters import FunnelCounters
 from sinks.prometheus.health import WorkerHealth
@@ -26,6 +25,7 @@ from streams.engine.clock import NEVER, Clock
 from streams.engine.partition import Result
 from streams.stream import log
 from streams.stream.chunks import Chunk
+from streams.stream.effects import Effects
 from streams.stream.faust_fixes import OffsetGap, committed
 from streams.stream.source import Source
 from streams.stream.unit_log import UnitLog
@@ -55,26 +55,28 @@ class Follower:
         chunk: Chunk = event.value
         source, unit_log = self.sources[chunk.topic], self.logs.get(chunk.topic)
         self.check_contiguous(event)
-        events, letters = source.decode(chunk)
+        effects = None if unit_log is None else unit_log.begin(chunk.partition)
+        letters, rekeyed, lags = list[DeadLetter](), source.nothing_rekeyed(), list[int]()
+        for records in chunk.slices():
+            events = source.decode(chunk, records, letters)
+            if unit_log is not None and effects is not None:
+                unit_log.follow_events(effects, records, events)
+            if source.logs:
+                source.rekey(chunk, records, events, rekeyed)
+            if events[0] is not None:
+                lags.append(records[0].timestamp - events[0].ts)
         refused = await source.bury(chunk.partition, letters)
         result = None
-        if unit_log is not None:
-            result = unit_log.follow_events(chunk, events)
-            if not await unit_log.write(chunk.partition, result, chunk.timestamp, lambda: self.ours(event)):
+        if unit_log is not None and effects is not None:
+            result = await unit_log.write(effects, chunk.timestamp, lambda: self.ours(event))
+            if result is None:
                 return False
         if source.logs:
-            await source.rekey(chunk, events)
+            await source.send(chunk, rekeyed)
         await stream.ack(event)  # all effects are durable: the offset may be committed
         self.health.count_dead_letters(chunk.topic, refused)
-        self.health.observe_event_lags(
-            chunk.topic,
-            [
-                record.timestamp - decoded.ts
-                for record, decoded in zip(chunk.records[::SAMPLE], events[::SAMPLE], strict=True)
-                if decoded is not None
-            ],
-        )
-        self.count(chunk, unit_log, result)
+        self.health.observe_event_lags(chunk.topic, lags)
+        self.count(chunk, effects, result)
         return True
 
     async def on_log(self, stream: Any, event: Any) -> bool:
@@ -82,11 +84,14 @@ class Follower:
         chunk: Chunk = event.value
         unit_log = self.logs[chunk.topic]
         self.check_contiguous(event)
-        result = unit_log.follow_records(chunk.partition, [(record.offset, record.value) for record in chunk.records])
-        if not await unit_log.write(chunk.partition, result, chunk.timestamp, lambda: self.ours(event)):
+        effects = unit_log.begin(chunk.partition)
+        for records in chunk.slices():
+            unit_log.follow_records(effects, records)
+        result = await unit_log.write(effects, chunk.timestamp, lambda: self.ours(event))
+        if result is None:
             return False
         await stream.ack(event)  # all effects are durable: the offset may be committed
-        self.count(chunk, unit_log, result)
+        self.count(chunk, effects, result)
         return True
 
     def check_contiguous(self, event: Any) -> None:
@@ -117,7 +122,7 @@ class Follower:
 
     # -- counters
 
-    def count(self, chunk: Chunk, unit_log: UnitLog | None, result: Result | None) -> None:
+    def count(self, chunk: Chunk, effects: Effects | None, result: Result | None) -> None:
         """Counters rise last: what they show is durable."""
         highwater = self.app.consumer.highwater(TP(chunk.topic, chunk.partition)) or 0
         self.health.set_consumer_lag(chunk.topic, chunk.partition, max(0, highwater - chunk.offset - 1))
@@ -125,9 +130,9 @@ class Follower:
         self.health.observe_chunk(
             len(chunk.records), [max(0, now - record.timestamp) for record in chunk.records[::SAMPLE]]
         )
-        if unit_log is None or result is None:
+        if effects is None or result is None:
             return
-        self.counters.count(counted(result))
+        self.counters.count(effects.tally)
         for progress in result.progress:
             self.count_outcomes(progress)
             if progress.watermark > NEVER:
@@ -176,7 +181,7 @@ class Follower:
             for number, partition in list(unit_log.partitions.items()):
                 clock, place = partition.clock, (topic, number)
                 await self.retire_sources(topic, number, clock)
-                if not clock.all_idle or clock.newest == NEVER or not partition.units.heap:
+                if not clock.all_idle or clock.newest == NEVER or not partition.wakes:
                     self._silent_since.pop(place, None)
                     continue
                 newest, since = self._silent_since.get(place, (NEVER, 0.0))
@@ -198,12 +203,6 @@ class Follower:
         self._silent_since.clear()
         for source in self.sources.values():
             source.clocks.clear()
-
-
-def counted(result: Result) -> list[Row]:
-    """The chunk's rows as the counters take them: what holds now, and (is_deleted) the contents that no longer hold."""
-    rows = [row for row in result.rows if not row.is_deleted] if result.withdrawn else result.rows
-    return rows + [msgspec.structs.replace(row, is_deleted=1) for row in result.withdrawn]
 
 
 def risen(before: Progress, after: Progress) -> dict[Outcome, int]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import msgspec
-from aiokafka.structs import ConsumerRecord
 
 from schemas.dead_letter import DeadLetter
 from schemas.reasons import Reason
 from schemas.rows import End, Kind, Row
+from streams.stream.chunks import Chunk, Record
 
+END, CONVERTED = Kind.END.value, End.CONVERTED.value
 encode_json = msgspec.json.Encoder().encode
 encode_letter = msgspec.msgpack.Encoder().encode
 decode_letter = msgspec.msgpack.Decoder(DeadLetter).decode
@@ -34,7 +35,7 @@ class DropOff(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def drop_off(row: Row, dimensions: tuple[str, ...]) -> DropOff | None:
     """The row as a drop-off; None if it is none."""
-    if row.kind != Kind.END.value or row.outcome == End.CONVERTED.value:
+    if row.kind != END or row.outcome == CONVERTED:
         return None
     return DropOff(
         funnel=row.funnel, version=row.version, attempt_id=row.attempt_id, stage=row.to_stage, reason=row.outcome,
@@ -44,7 +45,9 @@ def drop_off(row: Row, dimensions: tuple[str, ...]) -> DropOff | None:
     )  # fmt: skip
 
 
-def dead_letter(record: ConsumerRecord, reason: Reason, detail: str) -> DeadLetter:
+def dead_letter(chunk: Chunk, record: Record, reason: Reason, detail: str) -> DeadLetter:
     """A refused record with its place and its bytes."""
     key, value = record.key or b"", record.value or b""
-    return DeadLetter(record.topic, record.partition, record.offset, reason.value, detail, record.timestamp, key, value)
+    return DeadLetter(
+        chunk.topic, chunk.partition, record.offset, reason.value, detail, record.timestamp, key, value
+    )  # fmt: skip

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from zlib import crc32
 
 import msgspec
 
-from schemas.event import Event
+from schemas.event import Event, LoggedEvent
 from streams.engine.clock import NEVER
 
 EVENT, INVALID, MARK, IDLE, TICK = range(5)
@@ -22,11 +23,17 @@ class LogRecord(msgspec.Struct, array_like=True, gc=False):
     offset: int = -1
     watermark: int = NEVER
     floor: int = NEVER
-    event: Event | None = None
+    event: LoggedEvent | None = None
 
 
+values = attrgetter(*LoggedEvent.__struct_fields__)
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(LogRecord).decode
+
+
+def encode_event(source: str, offset: int, watermark: int, floor: int, event: Event) -> bytes:
+    """An EVENT record."""
+    return encode((EVENT, source, offset, watermark, floor, values(event)))
 
 
 def partition_of(key: str, partitions: int) -> int:

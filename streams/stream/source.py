@@ -17,13 +17,14 @@ from schemas.funnel import Unit
 from schemas.reasons import Reason
 from sinks.kafka import BatchWriter, KeyValue
 from streams.engine.clock import NEVER
-from streams.engine.match import unit_key
+from streams.engine.match import ID_OF, unit_key
 from streams.stream import log
-from streams.stream.chunks import Chunk
+from streams.stream.chunks import Chunk, Records
 from streams.stream.letters import dead_letter, encode_letter
 from streams.stream.log import LogRecord
 
 Decoded = list[Event | None]
+Rekeyed = list[list[list[KeyValue]]]
 
 
 class SourceClock(msgspec.Struct):
@@ -54,22 +55,24 @@ class Source:
         self._decode, self._writer, self._letters, self._letter_partitions = decode, writer, letters, letter_partitions
         self.clocks: dict[int, SourceClock] = {}
 
-    def decode(self, chunk: Chunk) -> tuple[Decoded, list[DeadLetter]]:
-        """The events of the chunk's records (None: refused), and the letters of those that were refused."""
+    def decode(self, chunk: Chunk, records: Records, letters: list[DeadLetter]) -> Decoded:
+        """The events of some records of a chunk (None: refused); adds the letters of those that were refused."""
         decode, keyed_by = self._decode, self.keyed_by
+        id_of = ID_OF[keyed_by] if keyed_by is not None else None
         events: Decoded = []
-        letters: list[DeadLetter] = []
-        for record in chunk.records:
+        for record in records:
             try:
-                event = decode(record.value, record.timestamp)
-                if keyed_by is not None and event.event != HEARTBEAT:
-                    check_key(record.key, unit_key(keyed_by, event))
+                event = decode(record.value or b"", record.timestamp)
+                if id_of is not None:
+                    own = id_of(event)
+                    if (own is None or own.encode() != record.key) and event.event != HEARTBEAT:
+                        raise wrong_key(record.key)
             except InvalidEvent as error:
-                letters.append(dead_letter(record, error.reason, error.detail))
+                letters.append(dead_letter(chunk, record, error.reason, error.detail))
                 events.append(None)
             else:
                 events.append(event)
-        return events, letters
+        return events
 
     async def bury(self, partition: int, letters: Sequence[DeadLetter]) -> Counter[Reason]:
         """Writes the dead letters; returns their number by reason."""
@@ -77,13 +80,12 @@ class Source:
         await self._writer.write(self._letters, number, ((letter.key, encode_letter(letter)) for letter in letters))
         return Counter(Reason(letter.reason) for letter in letters)
 
-    async def rekey(self, chunk: Chunk, events: Decoded) -> None:
-        """Sends each event to the log partition of its unit, and this partition's clock to all of them."""
+    def rekey(self, chunk: Chunk, records: Records, events: Decoded, out: Rekeyed) -> None:
+        """Packs each event for the log partition of its unit."""
         clock = self.clocks.setdefault(chunk.partition, SourceClock())
         clock.heard, clock.idle = time.monotonic(), False
         name = f"{self.topic}:{chunk.partition}"
-        out: list[list[list[KeyValue]]] = [[[] for _ in range(target.partitions)] for target in self.logs]
-        for got, event in zip(chunk.records, events, strict=True):
+        for got, event in zip(records, events, strict=True):
             offset = got.offset
             if event is None:
                 record = log.encode(LogRecord(log.INVALID, name, offset))
@@ -96,16 +98,25 @@ class Source:
                 if not event.bot:
                     # One visitor's clock that is an hour ahead must not make everybody else late.
                     clock.watermark = max(clock.watermark, min(event.ts, got.timestamp))
-                record = log.encode(LogRecord(log.EVENT, name, offset, clock.watermark, clock.floor, event))
+                record = log.encode_event(name, offset, clock.watermark, clock.floor, event)
                 for target, parts in zip(self.logs, out, strict=True):
                     key = unit_key(target.unit, event) or name
                     parts[log.partition_of(key, target.partitions)].append((key.encode(), record))
+
+    async def send(self, chunk: Chunk, out: Rekeyed) -> None:
+        """Sends what a chunk was re-keyed to, and its partition's clock to all partitions of the logs."""
+        clock = self.clocks.setdefault(chunk.partition, SourceClock())
+        name = f"{self.topic}:{chunk.partition}"
         mark = log.encode(LogRecord(log.MARK, name, chunk.offset, clock.watermark, clock.floor))
         await asyncio.gather(*(
             self._writer.write(target.topic, number, [*records, (None, mark)], chunk.timestamp)
             for target, parts in zip(self.logs, out, strict=True)
             for number, records in enumerate(parts)
         ))  # fmt: skip
+
+    def nothing_rekeyed(self) -> Rekeyed:
+        """Of each log, of each of its partitions: no records yet."""
+        return [[[] for _ in range(target.partitions)] for target in self.logs]
 
     def keep(self, partitions: set[int]) -> None:
         """Watches the silence of these partitions, those that this worker has, and of no others."""
@@ -126,8 +137,7 @@ class Source:
                         await self._writer.write(target.topic, number, [(None, record)])
 
 
-def check_key(key: bytes | None, unit: str | None) -> None:
-    """Refuses a record whose key is not its unit's id: it could lie on another partition than the unit's others."""
-    if unit is None or key != unit[1:].encode() or unit[0] == "~":
-        shown = "none" if key is None else repr(key[:64].decode(errors="replace"))
-        raise InvalidEvent(Reason.KEY_MISMATCH, f"the record's key is {shown}, not the id that keyed_by names")
+def wrong_key(key: bytes | None) -> InvalidEvent:
+    """A record whose key is not its unit's id is refused: it could lie on another partition than the unit's others."""
+    shown = "none" if key is None else repr(key[:64].decode(errors="replace"))
+    return InvalidEvent(Reason.KEY_MISMATCH, f"the record's key is {shown}, not the id that keyed_by names")

@@ -8,16 +8,13 @@ import msgspec
 
 from schemas.event import Event
 from schemas.funnel import Unit
-from schemas.progress import PROGRESS_KEY
-from sinks.kafka import BatchWriter, KeyValue
+from sinks.kafka import BatchWriter
 from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition, Result
 from streams.stream import log
-from streams.stream.chunks import Chunk
-from streams.stream.letters import drop_off, encode_json
+from streams.stream.chunks import Records
+from streams.stream.effects import Effects
 from streams.stream.table import StateTable
-
-encode = msgspec.msgpack.Encoder().encode
 
 
 class Outputs(msgspec.Struct, frozen=True):
@@ -64,66 +61,56 @@ class UnitLog:
             self.on_build(self, number)
         return partition
 
-    def follow_events(self, chunk: Chunk, events: Iterable[Event | None]) -> Result:
-        """A chunk of a source that feeds this log directly: the events of its records, None for refused ones."""
-        partition = self.partition(chunk.partition)
-        for record, event in zip(chunk.records, events, strict=True):
+    def begin(self, number: int) -> Effects:
+        """Of a chunk of this partition, before its first record."""
+        return Effects(self.partition(number), self._dimensions)
+
+    def follow_events(self, effects: Effects, records: Records, events: Iterable[Event | None]) -> None:
+        """Some records of a source that feeds this log directly, and their events, None for refused ones."""
+        partition = effects.partition
+        move = partition.event
+        for record, event in zip(records, events, strict=True):
             if event is None:
                 partition.invalid(record.offset)
             else:
-                partition.event(record.offset, event, record.timestamp)
-        return partition.finish()
+                move(record.offset, event, record.timestamp)
+        effects.add(partition.rows())
 
-    def follow_records(self, number: int, records: Iterable[tuple[int, bytes]]) -> Result:
-        """A chunk of the internal log: offsets with encoded LogRecords."""
-        partition = self.partition(number)
-        for offset, value in records:
-            record = log.decode(value)
+    def follow_records(self, effects: Effects, records: Records) -> None:
+        """Some records of the internal log."""
+        partition = effects.partition
+        for got in records:
+            record = log.decode(got.value or b"")
             if record.kind == log.EVENT and record.event is not None:
-                partition.event_from(offset, record.source, record.offset, record.watermark, record.event)
+                partition.event_from(got.offset, record.source, record.offset, record.watermark, record.event)
             elif record.kind == log.INVALID:
-                partition.invalid_from(offset, record.source, record.offset)
+                partition.invalid_from(got.offset, record.source, record.offset)
             elif record.kind == log.TICK:
-                partition.tick(offset, record.watermark)
+                partition.tick(got.offset, record.watermark)
             else:
                 partition.clock_from(
-                    offset, record.source, record.watermark, record.floor, idle=record.kind == log.IDLE
+                    got.offset, record.source, record.watermark, record.floor, idle=record.kind == log.IDLE
                 )
-        return partition.finish()
+        effects.add(partition.rows())
 
-    async def write(self, number: int, result: Result, timestamp: int, still_ours: Callable[[], bool]) -> bool:
-        """Makes the effects of a chunk durable: transitions and drop-offs, then state. False: the partition was revoked in
+    async def write(self, effects: Effects, timestamp: int, still_ours: Callable[[], bool]) -> Result | None:
+        """Makes the effects of a chunk durable: transitions and drop-offs, then state. None: the partition was revoked in
         between, and nothing of the state was written.
 
         `timestamp`: ms, when Kafka got the chunk's last record; it travels with the rows, so that their latency can be seen.
         """
-        output = number % self.outputs.partitions
-        await self._writer.write(self.outputs.transitions, output, self._transitions(result), timestamp)
-        await self._writer.write(self.outputs.drop_offs, output, self._drop_offs(result))
+        partition, writer, outputs = effects.partition, self._writer, self.outputs
+        result = partition.finish()
+        effects.add(result.made)
+        output = partition.number % outputs.partitions
+        await writer.write(outputs.transitions, output, effects.records(result.progress), timestamp)
+        await writer.write(outputs.drop_offs, output, effects.drop_offs)
         if not still_ours():
-            self.forget(number)
-            return False
-        last = await self._writer.write(
-            self.outputs.state, number, ((key.encode(), value) for key, value in result.state.items())
-        )
-        part = self._table.part(number)
-        for key, value in result.state.items():
-            if value is None:
-                part.pop(key, None)
-            else:
-                part[key] = value
+            self.forget(partition.number)
+            return None
+        state = ((key.encode(), value) for key, value in result.state.items())
+        last = await writer.write(outputs.state, partition.number, state)
+        partition.keep(result)
         if last is not None:
-            self._table.wrote(number, last)
-        return True
-
-    def _transitions(self, result: Result) -> Iterable[KeyValue]:
-        for row in result.rows:
-            yield row.attempt_id.encode(), encode(row)
-        for progress in result.progress:
-            yield PROGRESS_KEY, encode(progress)
-
-    def _drop_offs(self, result: Result) -> Iterable[KeyValue]:
-        for row in result.rows:
-            dropped = drop_off(row, self._dimensions[row.version])
-            if dropped is not None:
-                yield row.attempt_id.encode(), encode_json(dropped)
+            self._table.wrote(partition.number, last)
+        return result

@@ -14,7 +14,7 @@ from schemas.funnel import Funnel, Stage, Unit
 from schemas.progress import Progress
 from schemas.reasons import Outcome, Reason
 from schemas.rows import Row
-from sinks.prometheus.counters import FunnelCounters
+from sinks.prometheus.counters import FunnelCounters, Tally
 from sinks.prometheus.health import WorkerHealth
 from sinks.prometheus.labels import LabelPolicy
 from streams.engine.batch import walk_unit
@@ -140,7 +140,7 @@ class Page:
         written = []
         while self._left and self._left[-1].event_time < self.now - MINUTE:
             written.append(self._left.pop())
-        self._counters.count(written)
+        self._counters.count(Tally(written))
         self._work(len(written))
         yield from self._counters.families()
         yield from self._health.families()

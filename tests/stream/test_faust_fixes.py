@@ -195,7 +195,7 @@ async def test_the_app_uses_the_corrected_classes(app: StreamApp) -> None:
 def changelog(offset: int, key: bytes | None, value: bytes, tp: TP = STATE) -> Any:
     """An event of the changelog: a chunk of one record."""
     record = ConsumerRecord(tp.topic, tp.partition, offset, 0, 0, key, value, None, 0, 0, ())
-    chunk = Chunk([record], None)
+    chunk = Chunk(tp, [record], None)
     return SimpleNamespace(message=message(offset, tp), value=chunk, key=key, tp=tp)
 
 

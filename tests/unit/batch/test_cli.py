@@ -14,6 +14,7 @@ import pytest
 
 from schemas.errors import FunnelwatchError
 from streams import cli
+from streams.engine.usual import COMPILED
 
 
 @pytest.mark.parametrize("name", list(cli.COMMANDS))
@@ -35,7 +36,15 @@ def test_help_lists_all_commands_and_imports_none(capsys: pytest.CaptureFixture[
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.exit_code(["--version"]) == 0
-    assert capsys.readouterr().out == f"funnelwatch, version {version('funnelwatch')}\n"
+    how = "compiled" if COMPILED else "pure"
+    assert capsys.readouterr().out == f"funnelwatch, version {version('funnelwatch')}, {how}\n"
+
+
+def test_version_says_that_the_compiled_part_is_left_out() -> None:
+    look = "from streams.cli import exit_code; exit_code(['--version'])"
+    environment = os.environ | {"FUNNELWATCH_PURE": "1"}
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == f"funnelwatch, version {version('funnelwatch')}, pure\n"
 
 
 def test_an_unknown_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,9 @@ import pytest
 from benchmarks import product
 from benchmarks.oracle import Expected, WrongCounts
 from benchmarks.product import Found
-from schemas.progress import PROGRESS_KEY
+from schemas.progress import Progress
 from schemas.rows import End, Kind, Row
+from schemas.transitions import pack_progress, pack_rows
 
 EXPECTED = Expected(2, {("purchase", "view"): 1, ("purchase", "pay"): 1}, {"purchase": 1}, {"purchase": 0}, 500)
 
@@ -43,4 +44,8 @@ def test_a_row_that_is_taken_back_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_progress_on_the_transitions_topic_is_no_row() -> None:
-    assert product.rows_in(SimpleNamespace(key=PROGRESS_KEY, value=b"")) == ()
+    progress = Progress("f", "v", "clicks", 0, 7, 5, 5, 9, 9, 0, 0, 0, 0, 0)
+    key, value = pack_progress(progress)
+    assert product.rows_in(SimpleNamespace(key=key, value=value)) == ()
+    ((_, rows),) = pack_rows([row(Kind.ENTER, "view"), row(Kind.END, "view")])
+    assert [one.kind for one in product.rows_in(SimpleNamespace(key=None, value=rows))] == [Kind.ENTER, Kind.END]

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from schemas.decode import DecodeOptions, Format, Internal, decoder
-from schemas.decode.draft import Draft
 from schemas.errors import ConfigError, InvalidEvent
 from schemas.event import Event
 from schemas.reasons import Reason
@@ -20,11 +19,6 @@ def refused(data: Any) -> Reason:
     with pytest.raises(InvalidEvent) as caught:
         DECODE(data, NOW)
     return caught.value.reason
-
-
-def test_the_draft_has_the_events_fields_in_the_events_order() -> None:
-    names = Event.__struct_fields__
-    assert Draft.__struct_fields__[: len(names)] == names
 
 
 def test_every_field_arrives() -> None:

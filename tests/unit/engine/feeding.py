@@ -80,11 +80,11 @@ class Run:
         return self
 
     def chunk(self) -> Result:
-        """Ends a chunk."""
+        """Ends a chunk. A result gives the rows of usual events last; here they stand in the order of their records."""
         result = self.partition.finish()
-        self.rows += result.rows
+        self.rows += sorted(result.rows, key=lambda row: row.revision)
         self.withdrawn += result.withdrawn
-        put(self.store, result.state.items())
+        self.partition.keep(result)
         return result
 
     def counts(self, index: int = 0) -> dict[str, int]:

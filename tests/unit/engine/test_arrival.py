@@ -14,7 +14,7 @@ from schemas.funnel import Funnel, Mode
 from schemas.rows import End, Kind, Row
 from streams.engine.match import CompiledFunnel, unit_key
 from streams.engine.partition import unpack_meta
-from streams.engine.state import UnitState, pack, unpack
+from streams.engine.state import UnitState, pack, unpack, unpack_walk
 from streams.engine.unit import fold_until
 from streams.engine.units import META
 from streams.engine.walk import Rows, expire
@@ -37,10 +37,13 @@ def canonical(definition: Funnel, store: Mapping[str, bytes]) -> dict[str, bytes
         unit = unpack(value)
         gap = compiled.gap if key[0] == "~" else 0
         for state in unit.funnels.values():
-            fold_until(compiled, state, sum(hit.ts < horizon for hit in state.pending), gap, key[1:])
-            expire(compiled, state.base, horizon, Rows())
-            if not state.pending:
-                state.tip = None
+            if state.count:
+                fold_until(compiled, state, sum(hit.ts < horizon for hit in state.hits()), gap, key[1:])
+            if state.count:
+                base = unpack_walk(state.base)
+                expire(compiled, base, horizon, Rows())
+                state.wait_for(base, state.hits())
+            expire(compiled, state.tip, horizon, Rows())
             state.due = 0
         if unit.funnels:
             found[key] = pack(UnitState(unit.format, unit.offset, 0, unit.funnels))
@@ -152,10 +155,10 @@ def test_nothing_is_left_once_all_has_expired() -> None:
         made.feed([heartbeat(case.horizon + 10_000)]).chunk()
         made.chunk()
         assert set(made.store) == {META}, case
-        assert made.partition.units.heap == [], case
+        assert len(made.partition.wakes) == 0, case
         assert made.partition.units.open["f"] == 0, case
-        assert made.partition.units.live == {}, case
-        assert made.partition.units.finished == [], case
+        assert made.partition.units.changed == {}, case
+        assert made.partition.units.finished == {}, case
 
 
 def test_the_sink_sees_each_corrected_row_once_per_record() -> None:

@@ -10,6 +10,7 @@ import pytest
 from schemas.event import Event
 from schemas.funnel import Funnel
 from schemas.rows import Kind, Row
+from streams.engine.state import unpack
 from streams.engine.units import META
 from tests.unit.engine.feeding import (
     batch_rows,
@@ -46,9 +47,8 @@ class Worker:
         self.position += length
         result = self.partition.finish()
         sink += result.rows[:rows]
-        changes = list(result.state.items())
-        put(self.store, changes)
-        put(self.durable, changes[:entries])
+        self.partition.keep(result)
+        put(self.durable, list(result.state.items())[:entries])
 
 
 def with_faults(rng: Random, definition: Funnel, log: Sequence[Event], *, zombies: bool) -> tuple[list[Row], int]:
@@ -125,10 +125,18 @@ def test_a_unit_that_is_over_is_removed_after_a_restart() -> None:
     log = [*events("a@0"), heartbeat(90), heartbeat(91), heartbeat(92)]
     durable: dict[str, bytes] = {}
     Worker(definition, log, durable, 0).chunk(1, [])
-    Worker(definition, log, durable, 1).chunk(1, [])
-    assert set(durable) == {"=v", META}  # written empty
-    Worker(definition, log, durable, 2).chunk(1, [])
+    written = durable["=v"]
+    first = Worker(definition, log, durable, 1)
+    first.chunk(1, [])
+    assert durable["=v"] == written  # its end follows from the clock: it is not written
+    assert unpack(first.store["=v"]).funnels == {}
+    second = Worker(definition, log, durable, 2)
+    assert unpack(second.store["=v"]).funnels == {}  # worked out again
+    second.chunk(1, [])
+    assert set(durable) == {"=v", META}  # from here on the partition's own state vouches for its record
+    second.chunk(1, [])
     assert set(durable) == {META}
+    assert set(second.store) == {META}
 
 
 def test_records_read_again_are_counted_once() -> None:

@@ -147,11 +147,11 @@ def test_the_index_finds_only_the_funnels_that_a_name_concerns(monkeypatch: pyte
     other = CompiledFunnel(funnel(stage("B"), refunds=("r",)))
     index = Index([one, other])
     for _ in range(2):  # worked out, and remembered or (from the third name on) worked out again
-        assert index.concerned("z") is None
-        found = {name: index.concerned(name) for name in ("a", "b", "x", "r")}
+        assert index.concerned["z"] is None
+        found = {name: index.concerned[name] for name in ("a", "b", "x", "r")}
         places = {name: [m.place for m in concern.matchers] for name, concern in found.items() if concern is not None}
         assert places == {"a": [0], "b": [0, 1], "x": [0], "r": [1]}
-    assert len(index._concerned) == 2
+    assert len(index.concerned) == 2
     assert [matcher.relevant for matcher in index.everyone("a").matchers] == [True, False]
 
 

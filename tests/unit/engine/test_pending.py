@@ -9,8 +9,9 @@ import pytest
 from schemas.event import Event
 from streams.engine import partition as partition_module
 from streams.engine import unit as unit_module
-from streams.engine.state import FunnelState, unpack
-from streams.engine.unit import FOLD, PENDING
+from streams.engine import usual as usual_module
+from streams.engine.state import FunnelState, UnitState, unpack, unpack_walk
+from streams.engine.unit import FOLD, PENDING, Changes
 from streams.engine.units import Units
 from streams.engine.walk import step
 from tests.unit.engine.feeding import Run, batch_rows, event, events, funnel, heartbeat, run, stage
@@ -19,7 +20,9 @@ LONG = funnel(stage("A"), stage("B"), stage("C"), window=10_000, lateness=10_000
 
 
 def state_of(made: Run, key: str = "=v") -> FunnelState:
-    return unpack(made.store[key]).funnels[made.partition.funnels[0].tag]
+    state = unpack(made.store[key]).funnels[made.partition.funnels[0].tag]
+    assert state.count == len(state.hits())
+    return state
 
 
 def visits(count: int, step: int = 1, start: int = 0) -> list[Event]:
@@ -27,9 +30,10 @@ def visits(count: int, step: int = 1, start: int = 0) -> list[Event]:
 
 
 class Steps:
-    """Counts the steps of all walks."""
+    """Counts the steps of all walks. Of runs that begin after it, all are taken: the compiled part, which takes none, is left out."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(usual_module, "COMPILED", False)
         self.count = 0
 
         def counted(*args: Any) -> None:
@@ -37,6 +41,11 @@ class Steps:
             step(*args)
 
         monkeypatch.setattr(unit_module, "step", counted)
+
+    def since(self) -> int:
+        """How many since this was last asked."""
+        count, self.count = self.count, 0
+        return count
 
 
 def test_an_event_in_order_is_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,34 +61,36 @@ def test_settled_events_cost_one_more_step_at_most(monkeypatch: pytest.MonkeyPat
     for i in range(1_000):
         made.feed(visits(1, start=i)).chunk()
     assert 1_000 < steps.count <= 2_000
-    assert len(state_of(made).pending) <= 60 + FOLD
+    assert state_of(made).count <= 60 + FOLD
 
 
 def test_a_silent_unit_is_settled_without_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Run(LONG).feed(visits(100))
     steps = Steps(monkeypatch)
+    made = Run(LONG).feed(visits(100))
+    assert steps.since() == 100
     made.feed([heartbeat(30_000)]).chunk()
     made.chunk()
-    assert steps.count == 0
+    assert steps.since() == 0
     assert list(made.store) == ["!"]
 
 
 def test_an_event_out_of_order_costs_its_pending_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Run(LONG).feed(visits(100, step=2))
     steps = Steps(monkeypatch)
+    made = Run(LONG).feed(visits(100, step=2))
+    assert steps.since() == 100
     made.feed([event("c", 51)])
-    assert steps.count == 201  # once without it, once with it
+    assert steps.since() == 201  # once without it, once with it
     made.feed([event("c", 51)])
-    assert steps.count == 201  # a duplicate costs none
+    assert steps.since() == 0  # a duplicate costs none
 
 
 def test_waking_does_not_touch_units_that_are_not_due(monkeypatch: pytest.MonkeyPatch) -> None:
     settled: list[str] = []
     settle = Units.settle
 
-    def noted(self: Units, offset: int, key: str, wake: int) -> None:
+    def noted(self: Units, key: str, unit: UnitState, out: Changes) -> None:
         settled.append(key)
-        settle(self, offset, key, wake)
+        settle(self, key, unit, out)
 
     monkeypatch.setattr(Units, "settle", noted)
     made = Run(funnel(stage("A"), stage("B"), window=100, lateness=10))
@@ -93,33 +104,35 @@ def test_settled_events_are_folded_while_others_wait() -> None:
     made = Run(funnel(stage("A"), stage("B"), stage("C"), window=10_000, lateness=60))
     made.feed(visits(200)).chunk()
     state = state_of(made)
-    assert [hit.ts for hit in state.pending] == list(range(139, 200))  # horizon 139
-    assert state.base.attempt is not None
-    assert state.tip is not None
+    assert [hit.ts for hit in state.hits()] == list(range(138, 200))  # with the last one, at horizon 138
+    assert unpack_walk(state.base).attempt is not None
+    assert state.newest == 199
     assert state.floor is None
 
 
 def test_few_settled_events_are_left_until_folding_pays() -> None:
     made = Run(funnel(stage("A"), stage("B"), stage("C"), window=10_000, lateness=20))
-    made.feed(visits(FOLD)).chunk()
-    assert len(state_of(made).pending) == FOLD
-    made.feed(visits(1, start=FOLD)).feed(visits(10, start=FOLD + 1)).chunk()
-    assert [hit.ts for hit in state_of(made).pending] == list(range(FOLD - 10, FOLD + 11))
+    made.feed(visits(47)).chunk()
+    assert [hit.ts for hit in state_of(made).hits()] == list(range(47))
+    assert unpack_walk(state_of(made).base).attempt is None
+    made.feed(visits(1, start=47)).chunk()  # FOLD and half of it again
+    assert [hit.ts for hit in state_of(made).hits()] == list(range(26, 48))  # horizon 26
+    assert unpack_walk(state_of(made).base).attempt is not None
 
 
 def test_pending_events_are_bounded_and_older_ones_late() -> None:
     made = Run(LONG).feed(visits(PENDING))
     made.chunk()
-    assert len(state_of(made).pending) == PENDING
+    assert state_of(made).count == PENDING
     assert "late" not in made.counts()
     made.feed(visits(1, start=PENDING)).chunk()
     state = state_of(made)
-    assert [hit.ts for hit in state.pending] == list(range(PENDING // 2, PENDING + 1))
+    assert [hit.ts for hit in state.hits()] == list(range(PENDING // 2, PENDING + 1))
     assert state.floor == PENDING // 2 - 1
     made.feed([event("c", PENDING // 2 - 1), event("c", PENDING // 2)])
     assert made.counts() == {"read": PENDING + 3, "matched": PENDING + 2, "late": 1}
     made.feed(visits(3_000, start=PENDING + 1)).chunk()
-    assert len(state_of(made).pending) <= PENDING
+    assert state_of(made).count <= PENDING
     assert len(made.store["=v"]) < 30_000
 
 

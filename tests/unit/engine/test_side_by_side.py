@@ -156,12 +156,13 @@ def test_an_unknown_version_outlives_the_waking_of_its_unit() -> None:
     assert [(row.event_time, row.outcome) for row in back.final() if row.kind == "end"] == [(80, "converted")]
 
 
-def test_a_unit_that_wakes_often_leaves_no_stale_entries_on_the_heap() -> None:
+def test_a_unit_that_wakes_often_leaves_no_stale_entries_in_the_calendar() -> None:
     slow = funnel(*A_B, name="slow", version="000000000001", window=100, lateness=10)
     quick = funnel(stage("C"), stage("D"), name="quick", version="000000000002", window=5, lateness=10)
     made = Run(slow, quick).feed(events("a@0 c@1 a@90")).feed(events("z@115", visitor="w"))
     made.chunk()
-    assert made.partition.units.heap == [(200, "=v")]
+    assert made.partition.wakes.near == [(200, "=v")]
+    assert len(made.partition.wakes) == 1
 
 
 def test_open_attempts_of_an_unknown_version_are_not_counted_as_open() -> None:

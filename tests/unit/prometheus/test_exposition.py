@@ -21,7 +21,7 @@ from schemas.metrics import METRICS, Metric, Type
 from schemas.reasons import Outcome, Reason
 from schemas.rows import Row
 from sinks.prometheus.collector import registry
-from sinks.prometheus.counters import FunnelCounters
+from sinks.prometheus.counters import FunnelCounters, Tally
 from sinks.prometheus.health import WorkerHealth
 from sinks.prometheus.labels import LabelPolicy
 from sinks.prometheus.reference import markdown
@@ -49,8 +49,8 @@ def full(shop: Funnel, row: Callable[..., Row]) -> CollectorRegistry:
         for text in HOSTILE
         for kind, value in (("enter", 10**9), ("end", None), ("move", None), ("refund", -1))
     ]  # fmt: skip
-    counters.count(rows)
-    counters.count([msgspec.structs.replace(r, is_deleted=1) for r in rows])
+    counters.count(Tally(rows))
+    counters.count(Tally([msgspec.structs.replace(r, is_deleted=1) for r in rows]))
     health = WorkerHealth("example", ["shop"], ["clicks"], ["transitions"], "0.1.0")
     for text in HOSTILE:
         health.count_dead_letters(text, {Reason.BAD_TEXT: 1})

@@ -16,7 +16,7 @@ from schemas.errors import ConfigError
 from schemas.event import MONEY_SCALE
 from schemas.funnel import Funnel, Mode, Stage, Unit
 from schemas.rows import Row
-from sinks.prometheus.counters import FunnelCounters
+from sinks.prometheus.counters import FunnelCounters, Tally
 from sinks.prometheus.definition import plain_edges, possible_reasons
 from sinks.prometheus.labels import LabelPolicy, Segment
 
@@ -54,7 +54,7 @@ def walk(row: Build) -> list[Row]:
 
 def test_a_walk_counts_in_every_segment_of_its_entry(shop: Funnel, row: Build, read: Read) -> None:
     counters = FunnelCounters([shop], LISTED, "example")
-    counters.count(walk(row))
+    counters.count(Tally(walk(row)))
     found = read(counters.families())
     for dimension, value in (("all", "all"), PAID, ("device", "mobile"), PAID_MOBILE):
         assert found[series("funnel_attempts_started_total", dimension, value)] == 1
@@ -80,9 +80,9 @@ def test_a_walk_counts_in_every_segment_of_its_entry(shop: Funnel, row: Build, r
 
 def test_a_reached_optional_stage_converts_with_the_required_one_before_it(shop: Funnel, row: Build) -> None:
     counters = FunnelCounters([shop], LISTED, "example")
-    counters.count([row(kind="enter", to_stage="coupon", stage=2, reached=0b0111)])
+    counters.count(Tally([row(kind="enter", to_stage="coupon", stage=2, reached=0b0111)]))
     assert counters.net(metrics.STAGE_CONVERSIONS, "shop", "cart") == 0
-    counters.count([row(kind="enter", to_stage="buy", stage=3, reached=0b1111)])
+    counters.count(Tally([row(kind="enter", to_stage="buy", stage=3, reached=0b1111)]))
     assert counters.net(metrics.STAGE_CONVERSIONS, "shop", "coupon") == 1
     assert counters.net(metrics.STAGE_CONVERSIONS, "shop", "cart") == 1
     assert counters.net(metrics.STAGE_CONVERSIONS, "shop", "view") == 0
@@ -90,24 +90,26 @@ def test_a_reached_optional_stage_converts_with_the_required_one_before_it(shop:
 
 def test_a_drop_off_counts_at_the_highest_stage_with_its_reason(shop: Funnel, row: Build) -> None:
     counters = FunnelCounters([shop], LISTED, "example")
-    counters.count([row(kind="end", stage=1, to_stage="cart", outcome="window_timeout")])
+    counters.count(Tally([row(kind="end", stage=1, to_stage="cart", outcome="window_timeout")]))
     assert counters.net(metrics.STAGE_DROPPED, "shop", "cart", "window_timeout", segment=PAID_MOBILE) == 1
     assert counters.net(metrics.CONVERSIONS, "shop") == 0
 
 
 def test_a_recovered_attempt_counts_at_its_entry_alone(shop: Funnel, row: Build) -> None:
     counters = FunnelCounters([shop], LISTED, "example")
-    counters.count([row(recovered=True), row(recovered=True, stage=1, reached=3), row(kind="end", recovered=True)])
+    counters.count(
+        Tally([row(recovered=True), row(recovered=True, stage=1, reached=3), row(kind="end", recovered=True)])
+    )
     assert counters.net(metrics.RECOVERED, "shop") == 1
 
 
 def test_what_is_taken_back_adds_to_retracted_under_the_same_labels(shop: Funnel, row: Build, read: Read) -> None:
     counters = FunnelCounters([shop], LISTED, "example")
     rows = walk(row)
-    counters.count(rows)
+    counters.count(Tally(rows))
     counters.families()
     before = read(counters.families())
-    counters.count([msgspec.structs.replace(r, is_deleted=1) for r in rows])
+    counters.count(Tally([msgspec.structs.replace(r, is_deleted=1) for r in rows]))
     counters.families()
     after = read(counters.families())
     for (name, labels), value in after.items():
@@ -128,7 +130,9 @@ def test_what_is_taken_back_adds_to_retracted_under_the_same_labels(shop: Funnel
 
 def test_rows_of_unknown_definitions_are_counted_apart(shop: Funnel, row: Build, read: Read) -> None:
     counters = FunnelCounters([shop], LISTED, "example")
-    counters.count([row(funnel="else"), row(version="v2"), row(stage=9), row(kind="new"), row(kind="end", stage=-1)])
+    counters.count(
+        Tally([row(funnel="else"), row(version="v2"), row(stage=9), row(kind="new"), row(kind="end", stage=-1)])
+    )
     found = read(counters.families())
     assert found["funnel_uncounted_rows_total", frozenset({("funnel_site", "example")})] == 5
     assert found[series("funnel_attempts_started_total")] == 0
@@ -142,7 +146,7 @@ def test_two_funnels_of_one_name_are_refused(shop: Funnel) -> None:
 def test_money_stays_exact_beyond_a_float(shop: Funnel, row: Build) -> None:
     counters = FunnelCounters([shop], LISTED, "example")
     huge = 9_007_199_254_740_993 * MONEY_SCALE + 1
-    counters.count([row(stage=3, reached=15, value=huge, currency="EUR"), row(stage=3, value=2, currency="EUR")])
+    counters.count(Tally([row(stage=3, reached=15, value=huge, currency="EUR"), row(stage=3, value=2, currency="EUR")]))
     assert counters.net(metrics.CONVERSION_VALUE, "shop", "EUR") == huge + 2
 
 
@@ -150,7 +154,7 @@ def test_in_unordered_mode_every_level_is_required(row: Build) -> None:
     stages = tuple(Stage(name, (name,), optional=name == "b") for name in "abc")
     funnel = Funnel("shop", "v1", Unit.VISITOR, stages, mode=Mode.UNORDERED)
     counters = FunnelCounters([funnel], LabelPolicy(), "example")
-    counters.count([row(stage=level, reached=(2 << level) - 1, entry_dims=()) for level in range(3)])
+    counters.count(Tally([row(stage=level, reached=(2 << level) - 1, entry_dims=()) for level in range(3)]))
     assert [counters.net(metrics.STAGE_ENTERED, "shop", f"{n} of 3") for n in (1, 2, 3)] == [1, 1, 1]
     assert [counters.net(metrics.STAGE_CONVERSIONS, "shop", f"{n} of 3") for n in (1, 2, 3)] == [1, 1, 0]
 
@@ -230,7 +234,7 @@ def test_counter_minus_retracted_equals_the_rows(shop: Funnel, groups: list[list
     policy = LabelPolicy(values={"channel": ("paid", "organic")}, max_values=1, crosses=(("channel", "device"),))
     counters = FunnelCounters([shop], policy, "example")
     for start in range(0, len(rows), size):
-        counters.count(rows[start : start + size])
+        counters.count(Tally(rows[start : start + size]))
     by_name = {metric.name: metric for metric in metrics.OF_FUNNELS}
     want: Counter[tuple[str, tuple[str, ...], Segment]] = Counter()
     for name, labels, r in expected(live):
@@ -260,7 +264,7 @@ def test_exported_series_of_a_dimension_add_up_and_never_fall(
     )
     before: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
     for group in groups:
-        counters.count(group)
+        counters.count(Tally(group))
         now = read(counters.families())
         assert before.keys() <= now.keys()
         assert all(now[key] >= value for key, value in before.items())

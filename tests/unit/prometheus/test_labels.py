@@ -12,7 +12,7 @@ from schemas import metrics
 from schemas.errors import ConfigError
 from schemas.funnel import Funnel
 from schemas.rows import Row
-from sinks.prometheus.counters import FunnelCounters
+from sinks.prometheus.counters import FunnelCounters, Tally
 from sinks.prometheus.labels import EVERYTHING, MAX_LENGTH, AllowList, LabelPolicy, Segment, clean
 from sinks.prometheus.segments import Segments
 
@@ -113,15 +113,15 @@ def test_a_million_campaigns_stay_bounded(shop: Funnel, row: Build) -> None:
             for n in range(start, start + 10_000)
         ]
 
-    counters.count(chunk(0))
+    counters.count(Tally(chunk(0)))
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     series = sum(len(family.samples) for family in counters.families())
     for start in range(10_000, 990_000, 10_000):
-        counters.count(chunk(start))
+        counters.count(Tally(chunk(start)))
     tracemalloc.start()
-    counters.count(chunk(990_000))
+    counters.count(Tally(chunk(990_000)))
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert counters.net(metrics.ATTEMPTS_STARTED, "shop", segment=Segment("campaign", "other")) == 999_990

@@ -7,7 +7,7 @@ from typing import Any
 
 from schemas.funnel import Funnel
 from schemas.rows import Row
-from sinks.prometheus.counters import FunnelCounters
+from sinks.prometheus.counters import FunnelCounters, Tally
 from sinks.prometheus.labels import LabelPolicy
 from sinks.prometheus.series import HOLD, Cells, Distribution
 
@@ -92,7 +92,7 @@ def test_known_series_stand_at_0_from_the_start(shop: Funnel, read: Read) -> Non
 def test_a_learned_value_opens_all_series_of_its_funnel_at_0(shop: Funnel, row: Build, read: Read) -> None:
     clock = Hand()
     counters = FunnelCounters([shop], LabelPolicy(), "example", clock)
-    counters.count([row(kind="enter", stage=0, entry_dims=("tiktok", "tv"))] * 3)
+    counters.count(Tally([row(kind="enter", stage=0, entry_dims=("tiktok", "tv"))] * 3))
 
     def value(name: str, dimension: str, label: str, **own: str) -> float | None:
         labels = {"funnel_site": "example", "funnel": "shop", "dimension": dimension, "value": label, **own}
@@ -111,7 +111,7 @@ def test_a_learned_value_opens_all_series_of_its_funnel_at_0(shop: Funnel, row: 
 
 def test_an_unforeseen_reason_shows_0_first_in_every_segment(shop: Funnel, row: Build, read: Read) -> None:
     counters = FunnelCounters([shop], LabelPolicy(values={"channel": ("paid", "organic")}), "example", Hand())
-    counters.count([row(kind="end", stage=1, outcome="broken")])
+    counters.count(Tally([row(kind="end", stage=1, outcome="broken")]))
     first, second = read(counters.families()), read(counters.families())
     labels = {"funnel_site": "example", "funnel": "shop", "funnel_stage": "cart", "reason": "broken"}
     for channel, sum_ in (("paid", 1), ("organic", 0)):

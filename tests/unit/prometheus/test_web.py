@@ -14,7 +14,7 @@ from schemas.errors import ConfigError
 from schemas.funnel import Funnel
 from schemas.rows import Row
 from sinks.prometheus.collector import registry
-from sinks.prometheus.counters import FunnelCounters
+from sinks.prometheus.counters import FunnelCounters, Tally
 from sinks.prometheus.labels import LabelPolicy
 from sinks.prometheus.web import MetricsServer
 
@@ -87,7 +87,7 @@ async def test_gzip_when_accepted(server: MetricsServer) -> None:
 
 
 async def test_counts_appear(client: Client, counters: FunnelCounters, row: Callable[..., Row]) -> None:
-    counters.count([row(), row()])
+    counters.count(Tally([row(), row()]))
     text = await (await client.get("/metrics")).text()
     assert (
         'funnel_attempts_started_total{dimension="all",funnel="shop",funnel_site="example",value="all"} 2.0\n' in text
@@ -106,7 +106,7 @@ async def test_the_first_get_lets_a_joining_worker_begin(client: Client, server:
 async def test_a_head_request_reads_no_series(
     client: Client, counters: FunnelCounters, row: Callable[..., Row]
 ) -> None:
-    counters.count([row(entry_dims=("tiktok", "tv"))])
+    counters.count(Tally([row(entry_dims=("tiktok", "tv"))]))
     sample = 'started_total{dimension="channel",funnel="shop",funnel_site="example",value="tiktok"}'
     for _ in range(3):
         head = await client.head("/metrics")

@@ -54,12 +54,12 @@ def test_the_example_is_good() -> None:
 
 
 def test_environment_beats_file_and_flags_beat_both(tmp_path: Path) -> None:
-    text = '[kafka]\nservers = ["file:1"]\nlinger = "1s"\npartitions = 3\n[log]\nformat = "json"'
+    text = '[kafka]\nservers = ["file:1"]\nfetch_wait = "1s"\npartitions = 3\n[log]\nformat = "json"'
     environ = {"FUNNELWATCH_KAFKA_SERVERS": "env:1, env:2", "FUNNELWATCH_KAFKA_PARTITIONS": "4"}
     found = load(tmp_path, text, environ, flags={"kafka.partitions": "5"})
     assert found.kafka.servers == ("env:1", "env:2")
     assert found.kafka.partitions == 5
-    assert found.kafka.linger == 1000
+    assert found.kafka.fetch_wait == 1000
     assert found.log.format.value == "json"
 
 
@@ -161,7 +161,7 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
         ('[kafka]\nservers = ["a"]', '[kafka], servers: "a" is not an address; write "host:port"'),
         ('[kafka]\npartitions = "8"', '[kafka], partitions: "8" is not a whole number; write a number such as 1'),
         ("[kafka]\npartitions = 0", "[kafka], partitions: 0 is out of range; write 1 to 10000"),
-        ("[kafka]\nlinger = 5", "[kafka], linger: 5 has no unit; write a text such as"),
+        ("[kafka]\nfetch_wait = 5", "[kafka], fetch_wait: 5 has no unit; write a text such as"),
         ('[kafka]\nsecurity_protocol = "SASL_SSL"', "kafka.user: is missing, and SASL_SSL logs in; write user as well"),
         ('[kafka]\nuser = "u"', "[kafka], user: PLAINTEXT doesn't log in; write security_protocol"),
         ('[kafka]\nca = "no.pem"', "[kafka], ca: PLAINTEXT doesn't encrypt; write security_protocol"),

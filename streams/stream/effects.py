@@ -1,0 +1,47 @@
+"""What a chunk of a log brings about, gathered slice by slice, and packed while it is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from schemas.progress import Progress
+from schemas.transitions import pack_block, pack_progress, pack_rows
+from sinks.kafka import KeyValue
+from sinks.prometheus.counters import Tally
+from streams.engine.partition import Partition
+from streams.engine.units import Made
+from streams.engine.walk import KIND_END
+from streams.stream.letters import drop_off, encode_json
+
+
+class Effects:
+    """Of one chunk on one partition. `tally`: for the counters, which rise once all is durable. `dimensions`: by version."""
+
+    __slots__ = ("_dimensions", "_transitions", "drop_offs", "partition", "tally")
+
+    def __init__(self, partition: Partition, dimensions: Mapping[str, tuple[str, ...]]) -> None:
+        self.partition, self._dimensions = partition, dimensions
+        self._transitions: list[KeyValue] = []
+        self.drop_offs: list[KeyValue] = []
+        self.tally = Tally()
+
+    def add(self, made: Made) -> None:
+        """Rows as the engine has made them."""
+        if made.packed:
+            self._transitions.append(pack_block(made.packed))
+        if made.rows or made.withdrawn:
+            self._transitions.extend(pack_rows(made.rows))
+            for row in made.rows:
+                if row.kind == KIND_END:
+                    dropped = drop_off(row, self._dimensions[row.version])
+                    if dropped is not None:
+                        self.drop_offs.append((row.attempt_id.encode(), encode_json(dropped)))
+            self.tally.add(made.rows, made.withdrawn)
+        for alike in made.alike:
+            group = self.tally.add_alike(alike.sample(), alike.entry_dims(), alike.durations)
+            for money, dims in alike.earned():
+                group.earn(money.value, money.currency, dims)
+
+    def records(self, progress: Iterable[Progress]) -> list[KeyValue]:
+        """The records of the transitions topic."""
+        return [*self._transitions, *map(pack_progress, progress)]

@@ -1,0 +1,200 @@
+"""What `Plan.move` is given may be anything: states cut short or damaged, long values, arguments of another type."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from streams.engine import usual as usual_module
+from streams.engine.partition import unpack_row
+from streams.engine.state import pack, unpack
+from streams.engine.usual import NO_MONEY, Usual
+from tests.unit.engine.both_ways import Both, needs_compiled
+from tests.unit.engine.feeding import event, funnel, stage
+
+pytestmark = needs_compiled
+
+DIMS, MONEY = pack(("p",)), pack((5, "EUR", None, "o1"))
+SAID: tuple[Any, ...] = (7, 12, "e9", "v", DIMS, MONEY, True, 0)
+
+
+def plans_and_states() -> tuple[dict[str, Usual], list[bytes]]:
+    """The plans of the events a to d, and states of many shapes: every stage, converted, alone or beside another funnel."""
+    shop = funnel(stage("A"), stage("B"), stage("C", value="revenue"), stage("D"), dimensions=("channel",))
+    side = funnel(stage("K"), stage("L"), name="g", version="000000000002")
+    both = Both(shop, side)
+    states = []
+    for name in ("k", "a", "b", "c", "d"):
+        fields: dict[str, Any] = {"channel": "p", "revenue": 5, "currency": "EUR", "order_id": "o1"}
+        for visitor in ("v", "w"):
+            if name != "k" or visitor == "w":
+                both.feed([event(name, both.offset, f"{name}{visitor}", visitor, **fields)])
+        both.chunk()
+        states += [both.quick.store[key] for key in ("=v", "=w") if key in both.quick.store]
+    found = {name: both.quick.partition.usual[name] for name in "abcd"}
+    return {name: one for name, one in found.items() if one is not None}, states
+
+
+def check_made(made: Any) -> int:
+    """Whether it was done; fails where an answer is of another form than a result's."""
+    if made is None:
+        return 0
+    state, row, end, shape, duration, dims, due = made
+    assert [type(part) for part in (state, row, dims)] == [bytes] * 3
+    assert end is None or type(end) is bytes
+    assert all(type(part) is int for part in (shape, duration, due))
+    return 1
+
+
+def done_by(usual: Usual, state: bytes | None, *said: Any) -> int:
+    return check_made(usual.move(state, b"0" * 16, *said))
+
+
+def test_no_damaged_state_brings_it_down() -> None:
+    plans, states = plans_and_states()
+    assert sorted(plans) == ["a", "b", "c", "d"]
+    assert len(states) == 9
+    done: Counter[str] = Counter()
+    for name, usual in plans.items():
+        said = 100, *SAID[1:5], MONEY if name == "c" else NO_MONEY, True, 0
+        for state in states:
+            done[name] += done_by(usual, state, *said)
+            for length in range(len(state)):
+                assert done_by(usual, state[:length], *said) == 0
+            for place in range(len(state)):
+                for value in range(0, 256, 1 if place < 60 else 3):
+                    damaged = bytearray(state)
+                    damaged[place] = value
+                    done_by(usual, bytes(damaged), *said)
+    assert done == {"a": 1, "b": 2, "c": 2, "d": 2}  # unharmed, each does what it should
+
+
+def test_nor_does_any_other_bytes() -> None:
+    plans, states = plans_and_states()
+    rng = Random(11)
+    for number in range(20_000):
+        state = bytearray(rng.choice(states))
+        for _ in range(rng.randint(1, 8)):
+            start = rng.randrange(len(state))
+            state[start : start + rng.randint(0, 9)] = rng.randbytes(rng.randint(0, 9)) + rng.choice(
+                (
+                    b"",
+                    b"\xdf\xff\xff\xff\xff",
+                    b"\xdb\xff\xff\xff\xff",
+                    b"\xc6\x00\x00\xff\xff",
+                    b"\xdd\x7f\xff\xff\xff",
+                )
+            )
+            state = state or bytearray(b"\x94")
+        usual = plans["abcd"[number % 4]]
+        done_by(
+            usual,
+            bytes(state),
+            100 + number,
+            *SAID[1:4],
+            rng.randbytes(rng.randint(0, 9)),
+            rng.randbytes(rng.randint(0, 9)),
+            None,
+            0,
+        )
+
+
+def test_long_values_fit() -> None:
+    """Rooms are made for one event and used for the next: each must be large enough by itself."""
+    for size in (0, 1, 100, 1_000, 5_000, 70_000):
+        for order in (0, size, 2 * size):
+            both = Both(
+                funnel(
+                    stage("A", value="revenue"), stage("B", value="revenue"), stage("C"), dimensions=("properties.n",)
+                )
+            )
+            for at, name in enumerate("abc"):
+                both.feed([
+                    event(name, at, "e" * size + name, "v" * size + "v", revenue=5, order_id="o" * order or None, currency="c" * 3,
+                          properties={"n": "d" * (size % 256)}),
+                ])  # fmt: skip
+            both.chunk()
+            assert both.quick.taken >= 2
+
+
+@pytest.fixture
+def with_rooms_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the compiled part whose memory has not grown yet."""
+    from streams.engine import _usual
+
+    assert _usual.__file__ is not None
+    copied = shutil.copy(_usual.__file__, tmp_path)
+    spec = spec_from_file_location("_usual", copied)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(usual_module, "_usual", module)
+
+
+@pytest.mark.usefixtures("with_rooms_of_its_own")
+@pytest.mark.parametrize("long", ["event_id", "unit_id", "dims", "order"])
+@pytest.mark.parametrize("name,place", [("a", None), ("a", 0), ("c", 3), ("d", 5)])
+def test_what_is_written_fits_as_it_grows_little_by_little(long: str, name: str, place: int | None) -> None:
+    plans, states = plans_and_states()
+    plan, state = plans[name], states[place] if place is not None else None
+    for power in range(30):
+        text = "o" * int(300 * 1.2**power)
+        event_id, unit_id = text if long == "event_id" else "e", text if long == "unit_id" else "v"
+        dims = (text,) if long == "dims" else ("p",)
+        money = NO_MONEY if name == "d" else pack((5, "EUR", None, text if long == "order" else ""))
+        made = plan.move(state, b"0" * 16, 100, 12, event_id, unit_id, pack(dims), money, None, 0)
+        assert made is not None
+        hit = unpack(made[0]).funnels[plan.funnel.tag].hits()[-1]
+        assert (hit.event_id, hit.dims) == (event_id, dims)
+        row = unpack_row(made[1])
+        assert (row.event_id, row.unit_id, row.dims) == (event_id, unit_id, dims)
+        assert row.order_id == (text if long == "order" and name != "d" else "")
+
+
+@pytest.mark.parametrize("place", range(10))
+def test_arguments_of_another_type_are_refused(place: int) -> None:
+    plans, states = plans_and_states()
+    for name in "ab":
+        whole: list[Any] = [states[1], b"0" * 16, *SAID]
+        for wrong in (3.5, object(), ["x"], "text" if place not in (4, 5) else b"bytes"):
+            if name == "b" and place == 1:
+                continue  # the attempt is there, its id is not asked for
+            said = whole.copy()
+            said[place] = wrong
+            with pytest.raises(TypeError):
+                plans[name].move(*said)
+
+
+def test_so_are_too_few_or_too_many_and_an_id_of_another_length() -> None:
+    plans, _ = plans_and_states()
+    move = plans["a"].move
+    plan = type(move.__self__)  # type: ignore[attr-defined]
+    for said in ((), SAID, (None, b"0" * 16, *SAID, 1)):
+        with pytest.raises(TypeError, match="10 arguments"):
+            move(*said)
+    with pytest.raises(ValueError, match="16 bytes"):
+        move(None, b"0" * 15, *SAID)
+    with pytest.raises(OverflowError):
+        move(None, b"0" * 16, 1 << 64, *SAID[1:])
+    with pytest.raises(UnicodeEncodeError):
+        move(None, b"0" * 16, 7, 12, "\ud800", *SAID[3:])
+    with pytest.raises(TypeError):
+        plan(0)
+    with pytest.raises(TypeError, match="keywords"):
+        plan(level=0)
+
+
+def test_what_it_refuses_is_left_as_it_was() -> None:
+    plans, states = plans_and_states()
+    kept = [bytes(bytearray(state)) for state in states]
+    for state in states:
+        offset = unpack(state).offset
+        assert plans["b"].move(state, None, offset, *SAID[1:]) is None  # done already
+    assert states == kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
@@ -82,12 +83,14 @@ class Event(msgspec.Struct, gc=False, kw_only=True):
     test: bool | None = None
 
 
-class LoggedEvent(Event, array_like=True):
-    """An event on an internal log: the array of its values, of which all but money are spelled as in JSON."""
+class PackedEvent(Event, array_like=True):
+    """An event on an internal log, or on disk: the array of its values, of which all but money are spelled as in JSON."""
 
     revenue: int | None = None
     cost: int | None = None
 
 
+#: The values of an event, in a PackedEvent's order.
+values = attrgetter(*PackedEvent.__struct_fields__)
 #: What an event tells of itself, in order: all but what is gone after decoding.
 FIELDS = Event.__struct_fields__[:-3]

@@ -13,7 +13,7 @@ from typing import IO, Any
 import msgspec
 
 from schemas.errors import FunnelwatchError
-from schemas.event import Event
+from schemas.event import Event, PackedEvent, values
 
 #: Events held in memory at once: about 200 MB of Python objects.
 RUN_EVENTS = 200_000
@@ -23,7 +23,7 @@ _BLOCK_EVENTS = 200
 
 _LENGTH = Struct("<I")
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(list[Event]).decode
+_unpack = msgspec.msgpack.Decoder(list[PackedEvent]).decode
 
 SortKey = Callable[[Event], Any]
 
@@ -108,7 +108,7 @@ class _Runs:
         try:
             with path.open("wb") as file:
                 while block := list(islice(source, _BLOCK_EVENTS)):
-                    packed = _pack(block)
+                    packed = _pack(list(map(values, block)))
                     file.write(_LENGTH.pack(len(packed)))
                     file.write(packed)
         except OSError as error:
@@ -122,6 +122,6 @@ def _read(path: Path) -> Iterator[Event]:
             yield from block
 
 
-def _block(file: IO[bytes]) -> list[Event]:
+def _block(file: IO[bytes]) -> list[PackedEvent]:
     head = file.read(_LENGTH.size)
     return _unpack(file.read(_LENGTH.unpack(head)[0])) if head else []

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from zlib import crc32
 
 import msgspec
 
-from schemas.event import Event, LoggedEvent
+from schemas.event import Event, PackedEvent, values
 from streams.engine.clock import NEVER
 
 EVENT, INVALID, MARK, IDLE, TICK = range(5)
@@ -23,10 +22,9 @@ class LogRecord(msgspec.Struct, array_like=True, gc=False):
     offset: int = -1
     watermark: int = NEVER
     floor: int = NEVER
-    event: LoggedEvent | None = None
+    event: PackedEvent | None = None
 
 
-values = attrgetter(*LoggedEvent.__struct_fields__)
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(LogRecord).decode
 

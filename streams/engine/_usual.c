@@ -361,8 +361,9 @@ static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, P
     Py_ssize_t funnels = 0;
     if (packed != NULL) {
         Reader reader = {packed, end, 0}, *r = &reader;
-        if (read_array(r) != 4 || read_int(r) != plan->format || read_int(r) >= said->offset) return 0;
+        if (read_array(r) != 5 || read_int(r) != plan->format || read_int(r) >= said->offset) return 0;
         int64_t due = read_int(r);
+        read_bool(r);
         funnels = read_map(r);
         others = r->at;
         for (Py_ssize_t i = 0; i < funnels && !r->odd; i++) {
@@ -375,10 +376,11 @@ static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, P
             told->due = 0; /* it is in the calendar, and no later */
         }
     }
-    *w->at++ = 0x94;
+    *w->at++ = 0x95;
     put_int(w, plan->format);
     put_int(w, said->offset);
     put_int(w, wake);
+    put_bool(w, 0);
     put_count(w, funnels + 1, 0x80, 0xde);
     if (packed != NULL) put(w, others, end - others);
     put_begun(w, plan, said, id);
@@ -406,12 +408,14 @@ static int contains(Place hay, Py_ssize_t size, const char *needle, Py_ssize_t l
 static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int64_t horizon, Told *told) {
     Reader reader = {packed, packed + packed_size, 0}, *r = &reader;
     int level = plan->level;
-    if (read_array(r) != 4 || read_int(r) != plan->format) return 0;
+    if (read_array(r) != 5 || read_int(r) != plan->format) return 0;
     Place offset_at = r->at;
     if (read_int(r) >= said->offset) return 0;
+    int64_t wake = read_int(r);
+    read_bool(r);
     Place rest = r->at;
-    skip(r); /* when it is due: no later than before */
     Py_ssize_t funnels = read_map(r);
+    int quiet = plan->converts && funnels == 1; /* nothing will be left to do but forget the unit */
     while (funnels > 0 && !r->odd && read_int(r) != plan->tag) {
         skip(r);
         funnels--;
@@ -467,6 +471,9 @@ static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size,
     if (count < 1 || count >= plan->most || newest < horizon || said->ts <= newest) return 0;
     if (contains(pending, size, said->event_id, said->event_id_size)) return 0;
     if (told->reached >> level & 1 || (said->money_size > 1 && ordered)) return 0;
+    told->due = 0; /* it is in the calendar, and no later */
+    if (quiet && wake != said->ts + plan->window + plan->lateness) wake = told->due = said->ts + plan->window + plan->lateness;
+    if (quiet && wake == 0) return 0; /* see begin */
     told->duration = now - time;
     told->reached |= (int64_t)1 << level;
 
@@ -474,6 +481,8 @@ static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size,
     if (!ready(w, packed_size + 128 + said->event_id_size + said->dims_size + 2 * said->money_size)) return -1;
     put(w, packed, offset_at - packed);
     put_int(w, said->offset);
+    put_int(w, wake);
+    put_bool(w, quiet);
     if (plan->converts) {
         put(w, rest, attempt_at - rest);
         put_nil(w);
@@ -504,7 +513,6 @@ static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size,
     put(w, floor_at, due_at - floor_at);
     put_int(w, plan->converts ? said->ts + plan->window : deadline);
     put(w, others_at, packed + packed_size - others_at);
-    told->due = 0; /* it is in the calendar, and no later */
     return 1;
 }
 

@@ -108,11 +108,13 @@ class FunnelState(msgspec.Struct, array_like=True, gc=False):
 
 
 class UnitState(msgspec.Struct, array_like=True, gc=False):
-    """All that is kept of a unit: `funnels` by the tag of their version. `wake`: the watermark at which it is due."""
+    """All that is kept of a unit: `funnels` by the tag of their version. `wake`: the watermark at which it is due; `quiet`: there is
+    nothing to do then but to forget it."""
 
     format: int
     offset: int
     wake: int
+    quiet: bool
     funnels: dict[int, FunnelState]
 
 

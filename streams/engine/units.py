@@ -30,6 +30,7 @@ class Head(msgspec.Struct, array_like=True):
     format: int
     offset: int
     wake: int
+    quiet: bool = False
 
 
 unpack_head = msgspec.msgpack.Decoder(Head).decode
@@ -112,18 +113,19 @@ class Units:
     def load(self, key: str) -> UnitState:
         """The unit's state, which may be new."""
         packed = self.packed(key)
-        return unpack(packed) if packed is not None else UnitState(FORMAT, -1, FINISHED, {})
+        return unpack(packed) if packed is not None else UnitState(FORMAT, -1, FINISHED, quiet=False, funnels={})
 
     def save(self, key: str, unit: UnitState) -> None:
         """Keeps what an event has made of a unit, and has it in the calendar at the watermark at which it is due.
 
-        One that is due later than thought is found to be so when that time comes."""
-        earliest = unit.wake
+        One that is due later than thought is found to be so when that time comes; but a quiet one is entered anew at once, which
+        costs less than to look at it twice."""
+        earliest, unit.quiet = FINISHED, len(unit.funnels) == 1
         for tag, state in unit.funnels.items():
             funnel = self.known_tags.get(tag)
-            wake = state.due if funnel is None else state.due + funnel.lateness
-            earliest = min(earliest, wake)
-        if earliest < unit.wake:
+            earliest = min(earliest, state.due if funnel is None else state.due + funnel.lateness)
+            unit.quiet = unit.quiet and funnel is not None and state.tip.attempt is None
+        if earliest < unit.wake or (unit.quiet and earliest != unit.wake):
             unit.wake = earliest
             self.wakes.add(earliest, key)
         self.changed[key] = pack(unit)
@@ -193,10 +195,15 @@ class Units:
 
     def wake(self, offset: int, wake: int, key: str) -> None:
         """Settles a unit, if the entry still holds."""
-        unit = self.load(key)
-        if unit.wake == wake:
+        packed = self.packed(key)
+        head = unpack_head(packed) if packed is not None else None
+        if packed is None or head is None or head.wake != wake:
+            return
+        if head.quiet and wake < self.clock.watermark:
+            self.keep(key, UnitState(FORMAT, head.offset, FINISHED, quiet=False, funnels={}))
+        else:
             self.out.unit_id, self.out.revision = key[1:], offset
-            self.settle(key, unit, self.out)
+            self.settle(key, unpack(packed), self.out)
 
     def settle(self, key: str, unit: UnitState, out: Changes) -> None:
         """Ends what is over in the unit, and enters it in the calendar again, or marks it as finished."""
@@ -209,7 +216,12 @@ class Units:
                 keep = settle(funnel, state, self.clock.horizon(funnel.lateness), gap, out)
             if not keep:
                 del unit.funnels[tag]
-        unit.wake, written = FINISHED, key in self.changed and key not in self.unwritten
+        unit.wake = FINISHED
+        self.keep(key, unit)
+
+    def keep(self, key: str, unit: UnitState) -> None:
+        """Keeps what the clock alone has made of a unit: it need not be written, unless an event has changed it in this chunk."""
+        written = key in self.changed and key not in self.unwritten
         self.save(key, unit)
         if not unit.funnels:
             self.finished[key] = unit.offset

@@ -46,7 +46,7 @@ def canonical(definition: Funnel, store: Mapping[str, bytes]) -> dict[str, bytes
             expire(compiled, state.tip, horizon, Rows())
             state.due = 0
         if unit.funnels:
-            found[key] = pack(UnitState(unit.format, unit.offset, 0, unit.funnels))
+            found[key] = pack(UnitState(unit.format, unit.offset, 0, unit.quiet, unit.funnels))
     return found
 
 

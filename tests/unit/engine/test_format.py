@@ -14,7 +14,7 @@ from streams.engine.state import FORMAT, UnitState, pack
 
 def test_state_of_another_format_is_refused() -> None:
     funnel = CompiledFunnel(Funnel("f", "0" * 12, Unit.SESSION, (Stage("A", ("a",)),)))
-    newer = pack(UnitState(FORMAT + 1, 5, 100, {}))
+    newer = pack(UnitState(FORMAT + 1, 5, 100, False, {}))
     with pytest.raises(ConfigError, match=f"written in format {FORMAT + 1}, this version reads {FORMAT}.*start anew"):
         Partition("log", 0, Unit.SESSION, [funnel], {"=u": newer})
 
@@ -26,5 +26,5 @@ def test_so_is_the_partition_s_own() -> None:
 
 
 def test_the_format_stands_first() -> None:
-    packed = pack(UnitState(FORMAT, 5, 100, {}))
+    packed = pack(UnitState(FORMAT, 5, 100, False, {}))
     assert msgspec.msgpack.decode(packed)[0] == FORMAT

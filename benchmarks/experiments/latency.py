@@ -31,8 +31,7 @@ WINDOW = "20s"  # short, so that attempts also end while it is measured
 NOTES = (
     (
         "The product's histograms are read as Prometheus' `histogram_quantile` reads them: evenly spread within a bucket. Every hundredth "
-        "record of a chunk stands for it in the worker's, the newest record of each chunk in the sink's (which takes all topics' "
-        "chunks of a flush together)."
+        "record of a chunk stands for it in both."
     ),
     (
         "The sink gathers rows for `clickhouse.flush_after` (1 s) and looks every quarter of it whether that has passed: most of the way to "

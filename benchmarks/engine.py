@@ -24,11 +24,11 @@ from benchmarks.workloads import Workload, dense, realistic
 from schemas.decode import DecodeOptions, Format, decoder
 from schemas.event import Event
 from schemas.funnel import Funnel, Unit
-from schemas.transitions import Packed, pack_block, pack_rows
-from sinks.prometheus.counters import FunnelCounters, Tally
+from sinks.prometheus.counters import FunnelCounters
 from sinks.prometheus.labels import LabelPolicy
 from streams.engine.match import CompiledFunnel, Index
 from streams.engine.partition import Partition, Result
+from streams.stream.effects import Effects
 from streams.worker import spare_the_collector
 
 CHUNK = 250
@@ -48,6 +48,7 @@ class Bench:
     def __init__(self, workload: Workload, funnels: tuple[Funnel, ...]) -> None:
         self.chunks = chunked(workload)
         compiled = [CompiledFunnel(funnel) for funnel in funnels]
+        self.dimensions = {funnel.version: funnel.dimensions for funnel in funnels}
         self.index = Index(compiled)
         self.store: dict[str, bytes] = {}
         self.partition = Partition("log", 0, Unit.SESSION, compiled, self.store)
@@ -63,8 +64,9 @@ class Bench:
             self._timed("match", len(chunk), partial(self.match, events))
             self._timed("event", len(chunk), partial(self.follow, offset, events))
             result = self._timed("finish", len(chunk), self.partition.finish)
-            self._timed("rows", len(chunk), partial(self.encoded, result))
-            self._timed("counters", len(chunk), partial(self.count, result))
+            effects = Effects(self.partition, self.dimensions)
+            self._timed("rows", len(chunk), partial(effects.pack, result.made))
+            self._timed("counters", len(chunk), partial(self.count, effects, result))
             self.partition.keep(result)
             offset += len(chunk)
         return [Cost(part, median(values)) for part, values in self.spent.items()]
@@ -85,16 +87,9 @@ class Bench:
         for place, event in enumerate(events, offset):
             move(place, event)
 
-    def encoded(self, result: Result) -> list[Packed]:
-        return [*pack_rows(result.made.rows), pack_block(result.made.packed)]
-
-    def count(self, result: Result) -> None:
-        tally = Tally(result.made.rows)
-        for alike in result.made.alike:
-            group = tally.add_alike(alike.sample(), alike.entry_dims(), alike.durations)
-            for money, dims in alike.earned():
-                group.earn(money.value, money.currency, dims)
-        self.counters.count(tally)
+    def count(self, effects: Effects, result: Result) -> None:
+        effects.count(result.made)
+        self.counters.count(effects.tally)
 
     def _timed(self, part: str, events: int, work: Callable[[], Made]) -> Made:
         began = process_time_ns()

@@ -117,19 +117,14 @@ class Partition:
         """
         if self.skip(offset):
             return
-        clock, ts = self.clock, event.ts
-        ts = min(ts, got)
-        how = self.usual[event.event]
-        if how is None or event.bot or not self.units.move_usually(how, offset, event):
-            if event.event == HEARTBEAT:
-                self.tally.read -= 1
-                self.declare(ts)
-                return
-            self.take(offset, event)
-            if event.bot:
-                return
-        if ts > clock.watermark:
-            clock.watermark = ts
+        ts = min(event.ts, got)
+        if event.event == HEARTBEAT:
+            self.tally.read -= 1
+            self.declare(ts)
+            return
+        self.take(offset, event)
+        if ts > self.clock.watermark and not event.bot:
+            self.clock.watermark = ts
             if ts > self.wakes.soonest:
                 self.units.wake_up(offset, ts)
 
@@ -142,9 +137,7 @@ class Partition:
         if not self.clock.take(source, source_offset):
             self.tally.read -= 1
             return
-        how = self.usual[event.event]
-        if how is None or event.bot or not self.units.move_usually(how, offset, event):
-            self.take(offset, event)
+        self.take(offset, event)
         self.clock.observe(source, watermark)
         self.units.wake_up(offset, self.clock.watermark)
 
@@ -185,6 +178,9 @@ class Partition:
             if not self.repeated(event.event_id):
                 self.tally.bot += 1
             return
+        how = self.usual[event.event]
+        if how is not None and self.units.move_usually(how, offset, event):
+            return
         gap_session = self.by_session and event.session_id is None
         everything = gap_session or self.takes_all
         concern = self.index.everyone(event.event) if everything else self.concerned[event.event]
@@ -205,7 +201,7 @@ class Partition:
     def usually(self, name: str) -> Usual | None:
         """The usual way of events of this name, if there is one: they must concern one funnel alone."""
         concern = self.concerned[name]
-        if name == HEARTBEAT or self.takes_all or concern is None or len(concern.matchers) > 1:
+        if self.takes_all or concern is None or len(concern.matchers) > 1:
             return None
         return usual(concern.matchers[0], self.unit, self.counts)
 

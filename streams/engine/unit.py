@@ -52,7 +52,7 @@ def apply(funnel: CompiledFunnel, state: FunnelState, hit: Hit, horizon: int, ga
         if outcome is not None:
             return outcome
     tip = state.tip
-    (step_unordered if funnel.unordered else step)(funnel, tip, hit, gap, out.unit_id, out)
+    move(funnel, tip, hit, gap, out.unit_id, out)
     state.pending += pack(hit)
     state.newest = hit.ts
     state.count += 1

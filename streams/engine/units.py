@@ -96,8 +96,7 @@ class Units:
 
     def unpacked(self, packed: bytes) -> UnitState:
         """Raises ConfigError for state that another version of funnelwatch wrote: it is not misread."""
-        if unpack_head(packed).format != FORMAT:
-            check_format(unpack_head(packed).format)
+        check_format(unpack_head(packed).format)
         return unpack(packed)
 
     def packed(self, key: str) -> bytes | None:

@@ -27,16 +27,23 @@ class Effects:
 
     def add(self, made: Made) -> None:
         """Rows as the engine has made them."""
+        self.pack(made)
+        self.count(made)
+
+    def pack(self, made: Made) -> None:
+        """What goes to the transitions and to the drop-offs."""
         if made.packed:
             self._transitions.append(pack_block(made.packed))
-        if made.rows or made.withdrawn:
-            self._transitions.extend(pack_rows(made.rows))
-            for row in made.rows:
-                if row.kind == KIND_END:
-                    dropped = drop_off(row, self._dimensions[row.version])
-                    if dropped is not None:
-                        self.drop_offs.append((row.attempt_id.encode(), encode_json(dropped)))
-            self.tally.add(made.rows, made.withdrawn)
+        self._transitions.extend(pack_rows(made.rows))
+        for row in made.rows:
+            if row.kind == KIND_END:
+                dropped = drop_off(row, self._dimensions[row.version])
+                if dropped is not None:
+                    self.drop_offs.append((row.attempt_id.encode(), encode_json(dropped)))
+
+    def count(self, made: Made) -> None:
+        """What they add to the counters."""
+        self.tally.add(made.rows, made.withdrawn)
         for alike in made.alike:
             group = self.tally.add_alike(alike.sample(), alike.entry_dims(), alike.durations)
             for money, dims in alike.earned():

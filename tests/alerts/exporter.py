@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import ThreadingHTTPServer
 
 import msgspec
 
 from schemas import metrics as m
+from tests.alerts.loopback import Loopback, Quiet
 from tests.alerts.shop import CHECKOUT, FUNNELS, SITE
 
 Segment = tuple[str, str]
@@ -24,7 +23,7 @@ class Speeds(msgspec.Struct, frozen=True):
     observed: Mapping[Segment, float]
 
 
-class Exporter:
+class Exporter(Loopback):
     """Serves /metrics on loopback. `change(speeds)`: from now on. `restart()`: every counter begins anew."""
 
     def __init__(self, speeds: Speeds) -> None:
@@ -33,8 +32,8 @@ class Exporter:
         self._counted: dict[tuple[str, Segment], float] = {}
         exporter = self
 
-        class Answer(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+        class Answer(Quiet):
+            def do_GET(self) -> None:  # noqa: N802 - the base class calls it so
                 body = exporter.text().encode()
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
@@ -42,21 +41,7 @@ class Exporter:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class' name
-                """Nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.port = int(self._server.server_address[1])
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), Answer))
 
     def change(self, speeds: Speeds) -> None:
         with self._lock:

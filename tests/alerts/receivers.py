@@ -6,16 +6,16 @@ import email
 import email.policy
 import json
 import socketserver
-import threading
 import time
 from collections.abc import Callable
 from email.message import EmailMessage
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+from tests.alerts.loopback import Loopback, Quiet
 
 
-class MailSink:
+class MailSink(Loopback):
     """An SMTP server on loopback that takes every message. `messages`: those that came, oldest first."""
 
     def __init__(self) -> None:
@@ -46,29 +46,18 @@ class MailSink:
             def _say(self, text: str) -> None:
                 self.wfile.write(f"{text}\r\n".encode())
 
-        self._server = _Threading(("127.0.0.1", 0), Session)
-        self.port = int(self._server.server_address[1])
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(_Threading(("127.0.0.1", 0), Session))
 
 
-class WebSink:
+class WebSink(Loopback):
     """An HTTP server on loopback that answers 200. `bodies`: (path, JSON) of what was posted, oldest first."""
 
     def __init__(self) -> None:
         self.bodies: list[tuple[str, Any]] = []
         sink = self
 
-        class Answer(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
+        class Answer(Quiet):
+            def do_POST(self) -> None:  # noqa: N802 - the base class calls it so
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 sink.bodies.append((self.path, json.loads(body)))
                 self.send_response(200)
@@ -76,21 +65,7 @@ class WebSink:
                 self.end_headers()
                 self.wfile.write(b"ok")
 
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class' name
-                """Nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.port = int(self._server.server_address[1])
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), Answer))
 
     def at(self, path: str) -> list[Any]:
         return [body for at, body in self.bodies if at == path]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from schemas.expectation.calendar import Calendar
 from schemas.funnel import Funnel
 from schemas.rules import drop, windows
 from schemas.rules.definition import orders, thresholds
@@ -13,13 +14,18 @@ from schemas.rules.model import Alert, Group, Links, Record, RuleFile, Scale
 from schemas.rules.pipeline import Pipeline
 from schemas.rules.responsible import blame
 from schemas.rules.texts import Texts
-from schemas.rules.traffic import arrivals, outage, silence, tracking
+from schemas.rules.traffic import arrivals, calendar_shares, outage, silence, tracking
 from schemas.rules.windows import STEP
 from schemas.rules.zone import LAST_YEAR, clocks
 from schemas.settings.sections import Site
 
+#: The calendar of who declares none.
+_NOTHING_DECLARED = Calendar()
 
-def rule_file(funnels: Sequence[Funnel], site: Site, links: Links, scale: Scale) -> RuleFile:
+
+def rule_file(
+    funnels: Sequence[Funnel], site: Site, links: Links, scale: Scale, calendar: Calendar = _NOTHING_DECLARED
+) -> RuleFile:
     """All rules for `funnels`. `site.name` must be the label `funnel_site` as the worker exports it. Pure.
 
     All durations are divided by `scale`, and nothing else depends on it.
@@ -33,7 +39,7 @@ def rule_file(funnels: Sequence[Funnel], site: Site, links: Links, scale: Scale)
         ("steps", often, windows.steps(name, scale)),
         ("long windows", scale.duration(windows.SLOW_STEP), _long(site, scale, paid=paid)),
         ("drops", often, _drops(funnels, site, texts, scale, paid=paid)),
-        ("traffic", often, _traffic(name, texts, scale)),
+        ("traffic", often, _traffic(name, texts, scale, calendar_shares(name, funnels, calendar, scale))),
         ("pipeline", often, Pipeline(name, texts, links, scale).alerts(funnels)),
         ("figures", often, ratios(name, scale)),
     )
@@ -73,8 +79,14 @@ def _drops(funnels: Sequence[Funnel], site: Site, texts: Texts, scale: Scale, *,
     ]
 
 
-def _traffic(site: str, texts: Texts, scale: Scale) -> list[Record | Alert]:
-    return [*arrivals(site, scale), *silence(site, scale), outage(site, texts, scale), tracking(site, texts, scale)]
+def _traffic(site: str, texts: Texts, scale: Scale, shares: list[Record]) -> list[Record | Alert]:
+    return [
+        *shares,
+        *arrivals(site, scale, declared=bool(shares)),
+        *silence(site, scale),
+        outage(site, texts, scale),
+        tracking(site, texts, scale),
+    ]
 
 
 def _one_line(text: str) -> str:

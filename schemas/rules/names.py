@@ -40,6 +40,7 @@ DROPOFF_RATIO = "funnel:stage_dropoff:ratio"
 OVERALL_RATIO = "funnel:conversion:ratio"
 ORDER = "funnel:stage:order"  # number of each stage; label `need`: required or optional
 STARTED = "funnel:attempts_started:window"  # label `back`: now, or how long ago
+CALENDAR = "funnel:calendar:share"  # of the entries of then, what a calendar leads one to expect now; label `back`
 OUTAGE = "funnel:traffic_outage:score"
 SILENT = "funnel:stage:silent"
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 
+from collections.abc import Iterator, Sequence
+
 from schemas.durations import format_duration
+from schemas.expectation.calendar import Calendar, Occasion
+from schemas.funnel import Funnel
 from schemas.metrics import ALL, ATTEMPTS_STARTED, DIMENSION, FUNNEL, SITE, STAGE, STAGE_ENTERED, TRANSITIONS
 from schemas.rules import names as n
 from schemas.rules.definition import OPTIONAL, REQUIRED
@@ -27,8 +31,11 @@ GOING_ON = 5  # entries of, or skips to, a later stage
 _OF_FUNNEL = f"{SITE}, {FUNNEL}"
 
 
-def arrivals(site: str, scale: Scale) -> list[Record]:
-    """Attempts started in each window: now, one and two weeks ago. And the score of an outage."""
+def arrivals(site: str, scale: Scale, *, declared: bool) -> list[Record]:
+    """Attempts started in each window: now, one and two weeks ago. And the score of an outage.
+
+    `declared`: a calendar has something to say of traffic.
+    """
     records = []
     whole = {SITE: site, DIMENSION: ALL}
     for window in OUTAGE_WINDOWS:
@@ -44,10 +51,44 @@ def arrivals(site: str, scale: Scale) -> list[Record]:
             )
     each = f"{_OF_FUNNEL}, {n.WINDOW}"
     before = f'{n.BACK}!="{NOW}"'
-    past = f"min by ({each}) ({select(n.STARTED, before, **{SITE: site})})"
+    past = select(n.STARTED, before, **{SITE: site})
+    if declared:
+        share = select(n.CALENDAR, **{SITE: site})
+        past = f"{past} * on ({each}, {n.BACK}) group_left () {share}\nor {past}"
+    past = f"min by ({each}) ({past})"
     now = f"sum by ({each}) ({select(n.STARTED, **{SITE: site, n.BACK: NOW})})"
     score = f"{LESS - GONE:.2f} * {past}\n- {math.log(LESS / GONE):.6f} * ({now} or 0 * {past})"
     return [*records, Record(n.OUTAGE, score)]
+
+
+def calendar_shares(site: str, funnels: Sequence[Funnel], calendar: Calendar, scale: Scale) -> list[Record]:
+    """Of the entries of a week ago, which share the calendar leads one to expect now; of funnels that it names.
+
+    A sale then was no usual week, so its entries are divided by its factor; a holiday now explains fewer. What is declared
+    of more traffic now, or of less then, is a hope, not a measure: nobody is paged for it.
+    """
+    return [
+        Record(
+            n.CALENDAR,
+            f"vector(\n{share}\n)",
+            {SITE: site, FUNNEL: funnel.name, n.WINDOW: format_duration(window), n.BACK: format_duration(back)},
+        )
+        for funnel in funnels
+        for window in OUTAGE_WINDOWS
+        for back in WEEKS_BACK
+        if (share := "\n* ".join(_shares(calendar.traffic(funnel.name), window, back, scale)))
+    ]
+
+
+def _shares(occasions: Sequence[Occasion], window: int, back: int, scale: Scale) -> Iterator[str]:
+    for one in occasions:
+        earlier = back if one.traffic > 1 else 0
+        share = 1 / one.traffic if one.traffic > 1 else one.traffic
+        ends, begins = scale.seconds(earlier), scale.seconds(earlier + window)
+        begun = (
+            f"(time() - {ends} > bool {one.start / 1000:.3f})" if earlier else f"(time() > bool {one.start / 1000:.3f})"
+        )
+        yield f"(1 - {1 - share:.6g} * {begun} * (time() - {begins} < bool {one.end / 1000:.3f}))"
 
 
 def outage(site: str, texts: Texts, scale: Scale) -> Alert:

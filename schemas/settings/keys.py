@@ -35,6 +35,12 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
 }
 #: Keys that hold tables, which the file alone can set, with what stands there.
 TABLE_KEYS = {
+    (
+        "",
+        "calendar",
+    ): "`[[calendar]]` with `name`, `from` and `until` (dates, the last one included, or times: on the site's clock) "
+    "for each sale, campaign or holiday: `traffic = 8` (entries, times the usual) and `rate = 0.8` (conversions per entry), "
+    "of one `funnel`, its `stage`, or one `dimension` and `value`. It adjusts what is expected; see docs/alerts.md.",
     ("site", "rates"): "`[[site.rates]]` with `from = 2026-01-01` and a decimal for each currency (`USD = 0.92`: one "
     "dollar is 0.92 of the reporting currency, from midnight of that day in the site's time zone). "
     "A currency keeps its last rate; before its first it is not converted.",

@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.definitions.fields import as_dimension
 from schemas.errors import ConfigError
+from schemas.expectation.calendar import Calendar, parse_calendar
 from schemas.problems import Problems
 from schemas.settings import kinds as k
 from schemas.settings.checks import check_settings
@@ -74,16 +75,18 @@ def _settings(reader: _Reader, path: Path | None) -> Settings:
     top = reader.values("")
     if path is not None and ("", 0, "funnels") not in reader.layer:
         top["funnels"] = path.parent / "funnels.toml"
+    site = _site(reader)
     return Settings(
         **top,
         kafka=reader.section("kafka", Kafka),
         sources=_sources(reader),
         clickhouse=reader.section("clickhouse", ClickHouse),
         web=reader.section("web", Web),
-        site=_site(reader),
+        site=site,
         events=reader.section("events", Events),
         labels=_labels(reader),
         log=reader.section("log", Log),
+        calendar=_calendar(reader, site.timezone),
     )
 
 
@@ -173,6 +176,16 @@ def _site(reader: _Reader) -> Site:
     if given is not None:
         rates = reader.problems.caught(rates, parse_rates, given.raw, currency, ZoneInfo(zone), given.where)
     return Site(**values, rates=rates)
+
+
+def _calendar(reader: _Reader, zone: str) -> Calendar:
+    given = reader.table("", "calendar")
+    empty = Calendar()
+    return (
+        empty
+        if given is None
+        else reader.problems.caught(empty, parse_calendar, given.raw, ZoneInfo(zone), given.where)
+    )
 
 
 def _labels(reader: _Reader) -> Labels:

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from schemas.decode.options import Format
+from schemas.expectation.calendar import Calendar
 from schemas.funnel import Unit
 from schemas.settings import kinds as k
 from schemas.settings.rates import Rates
@@ -285,3 +286,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events: Events = Events()
     labels: Labels = Labels()
     log: Log = Log()
+    calendar: Calendar = Calendar()

@@ -32,6 +32,8 @@ def checked(
     path = definitions or settings.funnels
     if definitions is not None or not problems:  # with broken settings, nobody knows where the definitions are
         funnels = problems.caught(nothing, load_funnels, path)
+    if not problems:
+        problems.caught(None, settings.calendar.check, funnels)
     for source in settings.sources:
         if source.mapping is not None:
             problems.caught(None, load_mapping, source.mapping)

@@ -47,4 +47,6 @@ def rules(
 def rules_text(settings: Settings, links: Links, scale: Scale) -> str:
     """The rule file for the definitions that `settings` name. Raises ConfigError."""
     site = msgspec.structs.replace(settings.site, name=clean(settings.site.name))
-    return render(rule_file(load_funnels(settings.funnels), site, links, scale))
+    funnels = load_funnels(settings.funnels)
+    settings.calendar.check(funnels)
+    return render(rule_file(funnels, site, links, scale, settings.calendar))

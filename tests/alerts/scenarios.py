@@ -2,7 +2,8 @@
 
 from tests.alerts.falls import FALLS, OF_FALLS, WITH_FLOOR
 from tests.alerts.others import OF_OTHERS
+from tests.alerts.sales import SALES, WITH_SALES
 
 SCENARIOS = (*OF_FALLS, *OF_OTHERS)
 
-__all__ = ["FALLS", "SCENARIOS", "WITH_FLOOR"]
+__all__ = ["FALLS", "SALES", "SCENARIOS", "WITH_FLOOR", "WITH_SALES"]

@@ -10,17 +10,19 @@ import pytest
 
 from schemas.rules import Links, Scale, render, rule_file
 from tests.alerts.promtool import Scenario, run
-from tests.alerts.scenarios import FALLS, SCENARIOS, WITH_FLOOR
+from tests.alerts.scenarios import FALLS, SALES, SCENARIOS, WITH_FLOOR, WITH_SALES
 from tests.alerts.shipped import FUNNELS, RULES, SETTINGS, with_floor
 
-BY_NAME = {scenario.name: scenario for scenario in (*SCENARIOS, *WITH_FLOOR)}
+BY_NAME = {scenario.name: scenario for scenario in (*SCENARIOS, *WITH_FLOOR, *WITH_SALES)}
 
 
 def rules_for(scenario: Scenario) -> str:
-    """The committed file; for the scenarios of floors the same with a floor in the definitions."""
-    if scenario not in WITH_FLOOR:
-        return RULES.read_text()
-    return render(rule_file(with_floor(), SETTINGS.site, Links(), Scale()))
+    """The committed file; for the scenarios of floors the same with a floor in the definitions, for sales with a calendar."""
+    if scenario in WITH_SALES:
+        return render(rule_file(FUNNELS, SETTINGS.site, Links(), Scale(), SALES))
+    if scenario in WITH_FLOOR:
+        return render(rule_file(with_floor(), SETTINGS.site, Links(), Scale()))
+    return RULES.read_text()
 
 
 def test_the_committed_rules_are_those_of_the_definitions() -> None:
@@ -77,6 +79,7 @@ MUTANTS = (
     Mutant("silent-optional-unseen", r'need="optional"', 'need="none"', "optional-step-silent"),
     Mutant("silence-without-skips", r'direction="skip"\}\[30m\]\), (.*)\) >= 5\)', r'direction="skip"}[30m]), \1) >= 0)', "step-without-visitors"),
     Mutant("daily-needs-too-much", r"> 0\.15\)", "> 0.9)", "daily-fall"),
+    Mutant("sale-forgotten", r"- 0\.875 \*", "- 0 *", "sales"),
     Mutant("floor-too-low", r"< 0\.25$", "< 0.01", "below-floor"),
     Mutant("floor-without-minimum", r">= 200", ">= 0", "floor-few-entries"),
 )  # fmt: skip

@@ -113,8 +113,8 @@ def _occasion(table: Mapping[str, object], zone: ZoneInfo, at: str) -> Occasion:
     texts = {key: as_text(table[key], f"{at}, {key}") for key in ("funnel", "stage", "value") if key in table}
     if "dimension" in table:
         texts["dimension"] = as_dimension(table["dimension"], f"{at}, dimension")
-    factors = {key: _factor(table[key], f"{at}, {key}") for key in ("traffic", "rate") if key in table}
-    found = Occasion(name, start, end, **texts, **factors)
+    traffic, rate = (_factor(table.get(key, 1), f"{at}, {key}") for key in ("traffic", "rate"))
+    found = Occasion(name, start, end, traffic=traffic, rate=rate, **texts)
     _check_parts(found, at)
     return found
 
@@ -153,6 +153,6 @@ def _moment(value: object, zone: ZoneInfo, where: str, *, last_day: bool) -> int
 def _factor(value: object, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ConfigError(where, f"{show(value)} is not a number", "write 8 for eight times as much, 0.8 for 20 % less")
-    if not LEAST <= value <= MOST:
+    if not LEAST <= float(value) <= MOST:
         raise ConfigError(where, f"{show(value)} is out of range", f"write {LEAST:g} to {MOST:g}")
     return float(value)

@@ -47,7 +47,7 @@ def _after_a_sale() -> Scenario:
     """A sale of a week, then days as usual, then another sale; in the middle of that one nobody comes any more."""
     entries = (Phase(_USUAL, 2400), Phase(36, 300), Phase(18, 2400), Phase(18, 0))
     quiet = (_USUAL - 1, _USUAL + 2, _USUAL + 18, _SECOND - 1, _SECOND + 2, _SECOND + 17)
-    moments = (*(Moment(10 * step, ()) for step in quiet), Moment(10 * (_SECOND + 28), (_OUTAGE,)))
+    moments = (*(Moment(10 * step, ()) for step in quiet), Moment(10 * (_SECOND + 22), (_OUTAGE,)))
     scraped = (*_well(_END), started("purchase", entries))
     return Scenario("sales", scraped, moments, interval=10, groups=("definitions", "traffic"))
 

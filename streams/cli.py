@@ -37,6 +37,7 @@ COMMANDS: dict[str, Lazy] = {
     ),
     "lag": Lazy("streams.commands.lag:lag", "Show how far worker and sink are behind."),
     "replay": Lazy("streams.commands.replay:replay_command", "Send the events of files to a source's topic."),
+    "traffic": Lazy("streams.commands.traffic:traffic", "Send a simulated shop's visitors to a source's topic."),
     "report": Lazy("streams.commands.report:report", "Show a funnel as ClickHouse has it."),
     "migrate": Lazy("streams.commands.migrate:migrate", "Make ClickHouse's tables, or bring them up to date."),
     "rules": Lazy("streams.commands.rules:rules", "Write Prometheus' recording and alerting rules for the funnels."),

@@ -85,7 +85,7 @@ def test_promtool_takes_the_rules_at_every_scale(factor: int, tmp_path: Path) ->
 
 
 def test_prometheus_in_compose_reads_what_is_committed() -> None:
-    compose = yaml.safe_load((RULES.parents[2] / "grafana" / "compose" / "prometheus.yml").read_text())
+    compose = yaml.safe_load((RULES.parents[2] / "deploy" / "compose" / "prometheus.yml").read_text())
     assert compose["rule_files"] == ["rules/*.yml"]
     assert RULES.suffix == ".yml"
     assert {funnel.name for funnel in FUNNELS} == {"purchase", "newsletter", "lead-form"}

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from compose_spec import PyCompose
@@ -15,6 +16,7 @@ from schemas.settings import load_settings
 from schemas.settings.layers import CONFIG_VARIABLE
 from schemas.settings.reference import reference
 from sinks.embedded.jars import KAFKA_VERSION
+from streams.cli import cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,15 +29,15 @@ def compose() -> dict[str, Any]:
 
 
 def test_it_obeys_the_compose_specification() -> None:
-    text = (ROOT / "docker-compose.yml").read_text()
+    text = yaml.safe_dump(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))  # with its anchors resolved
     assert set(PyCompose.from_yaml(text).to_dict()["services"]) >= {"kafka", "clickhouse", "worker"}
     with pytest.raises(ValueError, match="portz"):
         PyCompose.from_yaml(text.replace("ports:", "portz:", 1))
 
 
 def test_the_services_are_the_documented_ones(compose: dict[str, Any]) -> None:
-    documented = {"kafka", "clickhouse", "worker", "prometheus", "alertmanager", "grafana"}
-    assert documented <= set(compose["services"])
+    documented = {"kafka", "clickhouse", "worker", "sink", "traffic", "prometheus", "alertmanager", "grafana"}
+    assert set(compose["services"]) == documented | {"topics"}
 
 
 def test_every_image_has_a_version(compose: dict[str, Any]) -> None:
@@ -45,6 +47,14 @@ def test_every_image_has_a_version(compose: dict[str, Any]) -> None:
 
 def test_the_broker_is_of_the_version_of_the_embedded_one(compose: dict[str, Any]) -> None:
     assert compose["services"]["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+
+
+def test_no_password_stands_in_the_environment(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        secret = {key for key in service.get("environment", {}) if re.search("PASSWORD|TOKEN|KEY$", key)}
+        assert all(key.endswith("_FILE") for key in secret), name
+        assert all(service["environment"][key].startswith("/run/secrets/") for key in secret), name
+        assert set(service.get("secrets", ())) <= set(compose["secrets"]), name
 
 
 def test_ports_are_open_on_loopback_only(compose: dict[str, Any]) -> None:
@@ -63,38 +73,57 @@ def test_what_is_mounted_is_there_and_what_is_named_is_declared(compose: dict[st
                 assert source in compose["volumes"], source
         for other in service.get("depends_on", []):
             assert other in compose["services"]
+    for secret in compose["secrets"].values():
+        assert (ROOT / re.sub(r"\$\{\w+:-(.*)\}", r"\1", secret["file"])).is_file()
 
 
 def test_who_waits_for_health_waits_for_a_service_that_has_a_check(compose: dict[str, Any]) -> None:
     for service in compose["services"].values():
-        needs = service.get("depends_on", {})
-        for other, how in needs.items() if isinstance(needs, dict) else ():
+        for other, how in service.get("depends_on", {}).items():
+            assert how["condition"] in ("service_healthy", "service_completed_successfully")
             assert how["condition"] != "service_healthy" or "healthcheck" in compose["services"][other]
 
 
-def test_the_worker_would_start_with_what_is_mounted(compose: dict[str, Any], tmp_path: Path) -> None:
-    worker = compose["services"]["worker"]
-    environment = {name: str(value) for name, value in worker["environment"].items()}
-    for volume in worker["volumes"]:
+@pytest.mark.parametrize("name", ["worker", "sink", "traffic"])
+def test_it_would_start_with_what_is_mounted(compose: dict[str, Any], name: str, tmp_path: Path) -> None:
+    service = compose["services"][name]
+    environment = {key: str(value) for key, value in service["environment"].items()}
+    for volume in service["volumes"]:
         source, inside, _ = volume.split(":")
         (tmp_path / inside[1:]).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / inside[1:]).write_bytes((ROOT / source).read_bytes())
+    (tmp_path / "password").write_text("a password\n")
+    environment["FUNNELWATCH_CLICKHOUSE_PASSWORD_FILE"] = str(tmp_path / "password")
     settings = load_settings(tmp_path / environment.pop(CONFIG_VARIABLE)[1:], environment, {})
     assert load_funnels(settings.funnels)
+    assert settings.clickhouse.password.reveal() == "a password"
     (source_topic,) = (source.topic for source in settings.sources)
     assert f"--topic={source_topic}" in compose["services"]["topics"]["command"]
     assert (settings.web.listen, settings.web.sink_listen) == ("0.0.0.0:6066", "0.0.0.0:6067")
-    scraped = yaml.safe_load((ROOT / "grafana/compose/prometheus.yml").read_text())["scrape_configs"][0]
-    assert scraped["static_configs"][0]["targets"] == ["worker:6066", "worker:6067"]
+
+
+def import_command(name: str) -> click.Command:
+    found = cli.get_command(click.Context(cli), name)
+    assert found is not None
+    return found
+
+
+def test_the_commands_exist(compose: dict[str, Any]) -> None:
+    for name in ("worker", "sink", "traffic"):
+        command, *options = compose["services"][name]["command"]
+        parsed = import_command(command)
+        parsed.make_context(command, list(options), resilient_parsing=False)
+
+
+def test_worker_and_sink_are_scraped_where_they_listen() -> None:
+    scraped = yaml.safe_load((ROOT / "deploy/compose/prometheus.yml").read_text())["scrape_configs"][0]
+    assert scraped["static_configs"][0]["targets"] == ["worker:6066", "sink:6067"]
 
 
 def test_the_workers_settings_exist(compose: dict[str, Any]) -> None:
-    known = {word.upper() for word in re.findall(r"`(\w+)`", reference())}
+    known = reference()
     for name in compose["services"]["worker"]["environment"]:
-        if name == CONFIG_VARIABLE:
-            continue
-        section, _, key = name.removeprefix("FUNNELWATCH_").partition("_")
-        assert {section, key} <= known or name in reference(), name
+        assert name == CONFIG_VARIABLE or f"`{name.removesuffix('_FILE')}`" in known, name
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "grafana").rglob("*.y*ml")), ids=lambda path: str(path.name))
@@ -107,3 +136,7 @@ def test_grafana_data_sources_point_at_the_services(compose: dict[str, Any]) -> 
     hosts = {re.sub(r"^https?://|:\d+$", "", source.get("url") or source["jsonData"]["host"]) for source in sources}
     assert hosts == {"prometheus", "clickhouse", "alertmanager"}
     assert hosts <= set(compose["services"])
+    (password,) = (source["secureJsonData"]["password"] for source in sources if "secureJsonData" in source)
+    secret = re.fullmatch(r"\$__file\{/run/secrets/([\w-]+)\}", password)
+    assert secret is not None
+    assert secret[1] in compose["services"]["grafana"]["secrets"]

@@ -36,6 +36,7 @@ COMMANDS: dict[str, Lazy] = {
         "streams.commands.run:run", "Follow the funnels: the worker, and the sink that writes into ClickHouse."
     ),
     "lag": Lazy("streams.commands.lag:lag", "Show how far worker and sink are behind."),
+    "leave": Lazy("streams.commands.leave:leave", "Tell Kafka that a worker will not come back."),
     "replay": Lazy("streams.commands.replay:replay_command", "Send the events of files to a source's topic."),
     "traffic": Lazy("streams.commands.traffic:traffic", "Send a simulated shop's visitors to a source's topic."),
     "report": Lazy("streams.commands.report:report", "Show a funnel as ClickHouse has it."),

@@ -15,18 +15,28 @@ from sinks.prometheus.labels import clean
 from streams.commands.configuration import read_settings, settings_options, user_errors
 
 _DEFAULT = Links()
+_RESOURCE = """\
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: funnelwatch
+  labels:
+    app.kubernetes.io/name: funnelwatch
+spec:
+"""
 
 
 @click.command("rules")
 @settings_options
 @click.option("--time-scale", default=1, metavar="N", help="Divide every duration by N, for live tests.")
+@click.option("--kubernetes", is_flag=True, help="As a PrometheusRule, for the Prometheus operator.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write (default: standard output).")
 @click.option("--dashboards", default=_DEFAULT.dashboards, metavar="URL", help="Grafana's address, for links.")
 @click.option("--runbooks", default=_DEFAULT.runbooks, metavar="URL", help="Address of docs/alerts.md, for links.")
 @click.option("--operators", default=_DEFAULT.operators, metavar="TEAM", help="The label `team` of pipeline alerts.")
 def rules(
-    config: Path | None, pairs: tuple[str, ...], time_scale: int, output: Path | None, dashboards: str, runbooks: str,
-    operators: str,
+    config: Path | None, pairs: tuple[str, ...], time_scale: int, kubernetes: bool, output: Path | None, dashboards: str,
+    runbooks: str, operators: str,
 ) -> None:  # fmt: skip
     """Write Prometheus' rules for the funnels: what is recorded, and what alerts.
 
@@ -35,6 +45,7 @@ def rules(
     with user_errors():
         links = Links(dashboards.rstrip("/"), runbooks, operators)
         text = rules_text(read_settings(config, pairs), links, Scale(time_scale))
+        text = prometheus_rule(text) if kubernetes else text
         if output is None:
             click.echo(text, nl=False)
             return
@@ -50,3 +61,10 @@ def rules_text(settings: Settings, links: Links, scale: Scale) -> str:
     funnels = load_funnels(settings.funnels)
     settings.calendar.check(funnels)
     return render(rule_file(funnels, site, links, scale, settings.calendar))
+
+
+def prometheus_rule(rules: str) -> str:
+    """A rule file as the Prometheus operator's resource, which has the same groups under `spec`."""
+    heading, groups, body = rules.partition("groups:\n")
+    spec = "".join(f"  {line}" if line.strip() else line for line in (groups + body).splitlines(keepends=True))
+    return f"{heading}{_RESOURCE}{spec}"

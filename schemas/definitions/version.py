@@ -23,13 +23,14 @@ def version_of(funnel: Funnel) -> str:
         "session_gap": funnel.session_gap,
         "dimensions": list(funnel.dimensions),
         "refunds": sorted(set(funnel.refunds)),
-        "stages": [_stage(stage) for stage in funnel.stages],
+        "stages": [canonical_stage(stage) for stage in funnel.stages],
     }
     text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
     return blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def _stage(stage: Stage) -> dict[str, object]:
+def canonical_stage(stage: Stage) -> dict[str, object]:
+    """All of a stage that changes counting, as JSON can hold it."""
     return {
         "name": stage.name,
         "events": sorted(set(stage.events)),

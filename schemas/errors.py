@@ -3,6 +3,7 @@
 FunnelwatchError
 ├── ConfigError      the user's settings, definitions or mappings are wrong      (exit code 2)
 ├── InvalidEvent     one record can't be used: it goes to the dead letters       (never leaves the decoder)
+├── SchemaNotFetched a record's schema must be asked for first                   (the record waits)
 └── SinkError        Kafka or ClickHouse refused or can't be reached             (retried, or exit code 2)
 
 Outcomes (late, duplicate, ignored) are values, not exceptions.
@@ -34,6 +35,14 @@ class InvalidEvent(FunnelwatchError):
     def __init__(self, reason: Reason, detail: str = "") -> None:
         self.reason, self.detail = reason, detail
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+
+
+class SchemaNotFetched(FunnelwatchError):
+    """A record is encoded by a schema that nobody has asked the registry for yet: the caller's omission, not the record's."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(f"schema {number} was not fetched")
 
 
 class SinkError(FunnelwatchError):

@@ -162,6 +162,16 @@ SINK_RETRIES = Metric("funnel_sink_retries_total", _COUNTER, "Inserts that were 
 SINK_QUEUE_AGE = Metric(
     "funnel_sink_queue_age_seconds", _GAUGE, "Age of the oldest row not yet in ClickHouse.", (SITE,), scale=_SECOND
 )
+REGISTRY_ERRORS = Metric(
+    "funnel_registry_errors_total",
+    _COUNTER,
+    "Requests to the schema registry that failed; each is tried again.",
+    (SITE,),
+)
+REGISTRY_WAITING = Metric(
+    "funnel_registry_waiting_seconds", _GAUGE, "How long records have been waiting for the schema registry; 0 while none wait.",
+    (SITE,), scale=_SECOND,
+)  # fmt: skip
 STATE_UNITS = Metric("funnel_state_units", _GAUGE, "Units held in this worker's state.", (SITE,))
 REBALANCES = Metric("funnel_rebalances_total", _COUNTER, "Changes of the assignment of partitions.", (SITE,))
 RECOVERY = Metric(
@@ -179,7 +189,8 @@ OF_FUNNELS = (
 )  # fmt: skip
 OF_EVENTS = (EVENTS, DEAD_LETTERS, ATTEMPTS_OPEN, WATERMARK, EVENT_LAG, COUNTING_LATENCY, SINK_LATENCY)
 OF_WORKERS = (
-    CONSUMER_LAG, CHUNK_RECORDS, SINK_ROWS, SINK_ERRORS, SINK_RETRIES, SINK_QUEUE_AGE, STATE_UNITS, REBALANCES,
+    CONSUMER_LAG, CHUNK_RECORDS, SINK_ROWS, SINK_ERRORS, SINK_RETRIES, SINK_QUEUE_AGE, REGISTRY_ERRORS,
+    REGISTRY_WAITING, STATE_UNITS, REBALANCES,
     RECOVERY, RECONCILIATION, BUILD_INFO,
 )  # fmt: skip
 METRICS = (*OF_FUNNELS, *OF_EVENTS, *OF_WORKERS)

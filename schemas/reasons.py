@@ -20,6 +20,7 @@ class Reason(StrEnum):
     UNKNOWN_CURRENCY = "unknown_currency"  # not in ISO 4217
     BAD_ID = "bad_id"  # empty, too long, or with control characters
     BAD_TEXT = "bad_text"  # NUL or broken Unicode
+    UNKNOWN_SCHEMA = "unknown_schema"  # the registry has no schema of this number, or one that can't be used
     TOO_LARGE = "too_large"  # more bytes, fields or levels than the limits allow
     KEY_MISMATCH = "key_mismatch"  # `keyed_by` is declared, but the record's key is another id
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from schemas.decode import Decode, DecodeOptions, Format, Internal, Mapping, decoder, load_mapping
+from schemas.decode.framed import SchemaStore
 from schemas.settings import Settings, Source
 
 
-def options(settings: Settings, form: Format, mapping: Mapping | None) -> DecodeOptions:
-    """What the settings say on events, for one format."""
+def options(
+    settings: Settings, form: Format, mapping: Mapping | None, schemas: SchemaStore | None = None
+) -> DecodeOptions:
+    """What the settings say on events, for one format. `schemas`: those of framed records."""
     events = settings.events
     internal = Internal(
         addresses=events.internal_addresses, user_agents=events.internal_user_agents, hosts=events.internal_hosts,
@@ -16,12 +19,12 @@ def options(settings: Settings, form: Format, mapping: Mapping | None) -> Decode
     return DecodeOptions(
         format=form, mapping=mapping, earliest=events.earliest, max_ahead=events.max_ahead, max_bytes=events.max_bytes,
         visitor_hash_key=events.visitor_hash_key.reveal().encode(), internal=internal,
-        default_currency=events.default_currency or None,
+        default_currency=events.default_currency or None, schemas=schemas,
     )  # fmt: skip
 
 
-def source_decoder(settings: Settings, source: Source) -> Decode:
+def source_decoder(settings: Settings, source: Source, schemas: SchemaStore | None = None) -> Decode:
     """The decoder of a source topic. A mapping file says by itself what it maps. Raises ConfigError."""
     mapping = load_mapping(source.mapping) if source.mapping is not None else None
     form = Format.MAPPING if mapping is not None and source.format is Format.AUTO else source.format
-    return decoder(options(settings, form, mapping))
+    return decoder(options(settings, form, mapping, schemas))

@@ -28,11 +28,12 @@ from sinks.prometheus.collector import registry
 from sinks.prometheus.health import WorkerHealth
 from sinks.prometheus.web import MetricsServer
 from streams.decoding import source_decoder
+from streams.registry import SchemaRegistry
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import Chunk, ChunkSchema
 from streams.stream.letters import decode_letter
 from streams.topics import SINK, Layout
-from streams.worker import own_name
+from streams.worker import own_name, schema_registry
 
 log = logging.getLogger("funnelwatch.sink")
 
@@ -54,10 +55,14 @@ class Sink:
         self.waiting: dict[str, list[int]] = {}
         self.writer: Writer | None = None
         self.problem = "connecting to ClickHouse"
+        self.schemas: SchemaRegistry | None = None
         self._lock = asyncio.Lock()
 
     async def take(self, stream: Any, event: Any, table: str, fill: Fill) -> None:
         """Adds a chunk of what goes into a table; flushes when there is enough."""
+        if table == "events" and self.schemas is not None:
+            chunk: Chunk = event.value
+            await self.schemas.learn((record.value for record in chunk.records), chunk.topic)
         async with self._lock:
             if self.buffer.since is None:
                 self.buffer.since = time.monotonic()
@@ -188,8 +193,13 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Stre
         layout.dead_letters: ("dead_letters", take_dead_letters),
     }
     if settings.clickhouse.events:
+        schemas = sink.schemas = schema_registry(settings, app)
+        if schemas is not None:
+            schemas.on_fault, health.registry_waiting = health.count_registry_error, schemas.waiting
+        store = None if schemas is None else schemas.store
         fills |= {
-            source.topic: ("events", event_taker(source_decoder(settings, source))) for source in settings.sources
+            source.topic: ("events", event_taker(source_decoder(settings, source, store)))
+            for source in settings.sources
         }
     for topic, (table, fill) in fills.items():
         add_agent(app, sink, topic, layout.partitions[topic], table, fill)
@@ -199,7 +209,7 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Stre
     async def listen() -> None:
         await server.start(host.strip("[]"), int(port))
 
-    app.before_start, app.after_stop = (listen,), (server.stop,)
+    app.before_start, app.after_stop = (listen,), (*app.after_stop, server.stop)
     return app
 
 

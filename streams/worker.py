@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from schemas import topics as names
+from schemas.decode import Format
 from schemas.funnel import Funnel
 from schemas.settings import Labels, Settings
 from schemas.topics import Feed
@@ -29,6 +30,7 @@ from sinks.prometheus.labels import LabelPolicy
 from sinks.prometheus.web import MetricsServer
 from streams.decoding import source_decoder
 from streams.engine.match import CompiledFunnel
+from streams.registry import SchemaRegistry
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import ChunkSchema
 from streams.stream.faust_fixes import recovered
@@ -61,10 +63,11 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
     internal = [
         InternalLog(feed.topic, feed.unit, layout.partitions[feed.topic]) for feed in layout.feeds if not feed.direct
     ]
+    schemas = schema_registry(settings, app)
     sources = [
         Source(
-            source.topic, source_decoder(settings, source), source.keyed_by, internal, writer, layout.dead_letters,
-            layout.partitions[layout.dead_letters],
+            source.topic, source_decoder(settings, source, None if schemas is None else schemas.store), source.keyed_by, internal, writer,
+            layout.dead_letters, layout.partitions[layout.dead_letters], schemas,
         )
         for source in settings.sources
     ]  # fmt: skip
@@ -76,6 +79,8 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
         log.on_build = follower.begin
     health.attempts_open = follower.open_attempts
     health.state_units = follower.units
+    if schemas is not None:
+        schemas.on_fault, health.registry_waiting = health.count_registry_error, schemas.waiting
     server = MetricsServer(registry(counters, health), ready=lambda: readiness(app), token=settings.web.token.reveal())
     add_agents(app, follower, layout)
     add_clocks(app, follower, settings)
@@ -98,6 +103,16 @@ def unit_log(
         f"{source.topic}:{number}" for source in settings.sources for number in range(layout.partitions[source.topic])
     ]
     return UnitLog(feed.topic, feed.unit, compiled, table, writer, outputs, () if feed.direct else feeding)
+
+
+def schema_registry(settings: Settings, app: StreamApp) -> SchemaRegistry | None:
+    """The schema registry's client, if any source needs one; closed with the app."""
+    if not any(source.format is Format.CONFLUENT for source in settings.sources):
+        return None
+    client = SchemaRegistry(settings.registry)
+    app.conf.broker_max_poll_interval = 86_400.0  # records may wait that long for it
+    app.after_stop = (*app.after_stop, client.close)
+    return client
 
 
 def own_name(listen: str) -> str:
@@ -165,7 +180,7 @@ def add_life(
         await server.start(host.strip("[]"), int(port))
 
     app.before_start = (writer.start, listen)
-    app.after_stop = (server.stop, writer.stop)
+    app.after_stop = (*app.after_stop, server.stop, writer.stop)
 
     @app.on_rebalance_complete.connect(weak=False)
     async def rebalanced(*_: Any, **__: Any) -> None:

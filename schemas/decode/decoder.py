@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from schemas.decode.build import Build, builder
 from schemas.decode.csvline import csv_decoder
 from schemas.decode.envelopes import from_any, from_cloudevent, from_segment
+from schemas.decode.framed import framed_decoder
 from schemas.decode.identity import record_id
 from schemas.decode.jsonrecord import json_object
 from schemas.decode.mapped import mapper
 from schemas.decode.native import Rename, careful_decoder, guarded, native_decoder
 from schemas.decode.options import Decode, DecodeOptions, Format
+from schemas.decode.snowplow import snowplow_decoder
 from schemas.decode.weblog import combined_decoder
 from schemas.errors import ConfigError, InvalidEvent
 from schemas.event import Event
@@ -23,26 +25,15 @@ from schemas.reasons import Reason
 def decoder(options: DecodeOptions) -> Decode:
     """The function (raw record, reference time in ms) → Event for these options.
 
-    It raises InvalidEvent and nothing else, for None and empty records too. Making it raises ConfigError where the
-    options contradict each other.
+    It raises InvalidEvent and nothing else, for None and empty records too (but SchemaNotFetched for a framed record whose
+    schema is not in the store). Making it raises ConfigError where the options contradict each other.
     """
-    match options.format:
-        case Format.AUTO:
-            return native_decoder(options, from_any)
-        case Format.NATIVE:
-            return native_decoder(options)
-        case Format.CLOUDEVENTS:
-            return guarded(careful_decoder(options, builder(options), from_cloudevent))
-        case Format.SEGMENT:
-            return guarded(careful_decoder(options, builder(options), from_segment))
-        case Format.MAPPING:
-            return guarded(_mapping_decoder(options, builder(options)))
-        case Format.CSV:
-            return guarded(csv_decoder(options, builder(options)))
-        case Format.COMBINED:
-            return guarded(combined_decoder(options, builder(options)))
-        case Format.OTTO:
-            return guarded(careful_decoder(options, builder(options), _from_otto))
+    if options.format in (Format.AUTO, Format.NATIVE):
+        return native_decoder(options, from_any) if options.format is Format.AUTO else native_decoder(options)
+    build = builder(options)
+    if options.format in _RENAMED:
+        return guarded(careful_decoder(options, build, _RENAMED[options.format]))
+    return guarded(_MAKERS[options.format](options, build))
 
 
 def _mapping_decoder(options: DecodeOptions, build: Build) -> Decode:
@@ -53,6 +44,8 @@ def _mapping_decoder(options: DecodeOptions, build: Build) -> Decode:
         return csv_decoder(options, build)
     if mapping.format == "combined":
         return combined_decoder(options, build)
+    if mapping.format == "snowplow":
+        return snowplow_decoder(options, build)
     rename: Rename = mapper(mapping)
     zone = ZoneInfo(mapping.timezone)
 
@@ -73,3 +66,12 @@ def _from_otto(record: dict[str, Any]) -> Mapping[str, Any]:
         "session_id": record.get("session"),
         "properties": {"aid": record["aid"]} if "aid" in record else None,
     }
+
+
+_RENAMED: dict[Format, Rename] = {
+    Format.CLOUDEVENTS: from_cloudevent, Format.SEGMENT: from_segment, Format.OTTO: _from_otto,
+}  # fmt: skip
+_MAKERS: dict[Format, Callable[[DecodeOptions, Build], Decode]] = {
+    Format.MAPPING: _mapping_decoder, Format.CSV: csv_decoder, Format.COMBINED: combined_decoder,
+    Format.SNOWPLOW: snowplow_decoder, Format.CONFLUENT: framed_decoder,
+}  # fmt: skip

@@ -11,6 +11,7 @@ from schemas.decode.envelopes import is_cloudevent, is_segment
 from schemas.decode.files import open_lines
 from schemas.decode.identity import parse_json
 from schemas.decode.options import Format
+from schemas.decode.snowplow import is_snowplow
 from schemas.decode.weblog import LINE
 from schemas.errors import ConfigError
 
@@ -28,6 +29,8 @@ def detect_format(path: str | Path) -> Format:
         return _json_format(objects)
     if any(LINE.fullmatch(line) for line in lines):
         return Format.COMBINED
+    if any(map(is_snowplow, lines)):
+        return Format.SNOWPLOW
     if str(path).lower().endswith(_CSV_NAMES) or _looks_like_csv(lines):
         return Format.CSV
     raise ConfigError(str(path), "its format is not recognised", f"name it with --format: {', '.join(Format)}")

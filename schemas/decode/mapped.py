@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from fnmatch import translate
 from typing import Any
 
 from schemas.decode.mapping import Mapping as MappingFile
-from schemas.decode.mapping import Rule
+from schemas.decode.mapping import Paths, Rule
 from schemas.errors import InvalidEvent
 from schemas.reasons import Reason
 
@@ -21,10 +22,11 @@ _TRUE, _FALSE = ("true", "yes", "1", "t", "y"), ("false", "no", "0", "f", "n", "
 
 def mapper(mapping: MappingFile) -> Callable[[Record], dict[str, Any]]:
     """The function from a record to native fields. It raises InvalidEvent: wrong_type, bad_revenue, bad_timestamp."""
-    readers = [(*_place(name), _reader(path), _caster(mapping, name)) for name, path in mapping.fields.items()]
+    paths = mapping.fields if mapping.event is None else {**mapping.fields, "event": mapping.event}
+    readers = [(*_place(name), _reader(path), _caster(mapping, name)) for name, path in paths.items()]
     constants = [(*_place(name), value) for name, value in mapping.constants.items()]
+    defaults = [(*_place(name), value) for name, value in mapping.defaults.items()]
     rules = [(rule, _test(rule)) for rule in mapping.rules]
-    composed = _reader(mapping.event) if mapping.event else None
 
     def apply(record: Record) -> dict[str, Any]:
         native: dict[str, Any] = {}
@@ -36,8 +38,9 @@ def mapper(mapping: MappingFile) -> Callable[[Record], dict[str, Any]]:
                 value = cast(value)
             if value is not None and value != "":
                 _put(native, group, name, value)
-        if composed is not None:
-            native["event"] = composed(record)
+        for group, name, value in defaults:
+            if (native.get(group, {}) if group else native).get(name) is None:
+                _put(native, group, name, value)
         for rule, fits in rules:
             if fits(record):
                 native["event"] = rule.event
@@ -60,8 +63,12 @@ def _put(native: dict[str, Any], group: str, name: str, value: Any) -> None:
         native[name] = value
 
 
-def _reader(path: str) -> _Read:
-    """A path, or a text with {paths}: the latter is None unless every path leads somewhere."""
+def _reader(path: Paths) -> _Read:
+    """A path, or a text with {paths}: the latter is None unless every path leads somewhere. Of several, the first that is
+    neither missing nor empty."""
+    if not isinstance(path, str):
+        readers = [_reader(each) for each in path]
+        return lambda record: next((v for read in readers if (v := read(record)) is not None and v != ""), None)
     if not _HOLE.search(path):
         return _path(path)
     holes = [_path(hole) for hole in _HOLE.findall(path)]
@@ -139,7 +146,16 @@ def _cast(value: Any, cast: str, name: str) -> Any:
         if word not in _TRUE + _FALSE:
             raise InvalidEvent(Reason.WRONG_TYPE, f"{name} is {word[:40]!r}, not true or false")
         return word in _TRUE
-    return _numeric(value, cast, name)
+    return _time(str(value), cast, name) if "%" in cast else _numeric(value, cast, name)
+
+
+def _time(text: str, pattern: str, name: str) -> str:
+    """A time as it is written → ISO 8601, without a zone where the pattern has none."""
+    try:
+        return datetime.strptime(text[:64].strip(), pattern).isoformat()  # noqa: DTZ007 - the mapping's `timezone` is its zone
+    except (ValueError, OverflowError):
+        reason = Reason.BAD_TIMESTAMP if name == "timestamp" else Reason.WRONG_TYPE
+        raise InvalidEvent(reason, f"{name} is {text[:40]!r}, not a time like {pattern}") from None
 
 
 def _numeric(value: Any, cast: str, name: str) -> Any:
@@ -153,7 +169,7 @@ def _numeric(value: Any, cast: str, name: str) -> Any:
             return int(number)
         if cast == "number":
             return int(number) if number == number.to_integral_value() else number
-        return {"s": number, "ms": number / 1000, "us": number / 1_000_000}[cast]
+        return {"s": number, "ms": number / 1000, "us": number / 1_000_000, "ns": number / 1_000_000_000}[cast]
     except (InvalidOperation, ValueError):
         money, time = name in ("revenue", "cost"), name == "timestamp"
         reason = Reason.BAD_REVENUE if money else Reason.BAD_TIMESTAMP if time else Reason.WRONG_TYPE

@@ -1,21 +1,26 @@
 """The mapping file: how records of any shape become events.
 
-    format = "json"              # json (default), csv, combined: what the records are
-    event = "{category}_{action}"  # the event's name, composed of fields of the record
+    format = "json"              # json (default: Avro, Protobuf and JSON Schema records, too), csv, combined, snowplow
+    event = "{category}.{action}"  # the event's name, composed of fields of the record
     timezone = "Europe/Berlin"   # of times that name none; default UTC
     delimiter = ";"              # csv: default ","
     columns = ["user", "what"]   # csv: default the file's header line
 
     [fields]                     # event field = path in the record, or a text with {paths}
     timestamp = "ts"
-    visitor_id = "user.id"       # objects within objects; list items by number: "items.0.sku"
+    user_id = "user.id"          # objects within objects; list items by number: "items.0.sku"
+    visitor_id = ["user.cookie", "device.id"]  # the first path that leads to something; `event` may be such a list, too
     "properties.sku" = "item.sku"
 
-    [constants]                  # fields that are the same for every record
+    [constants]                  # fields that are the same for every record, where the record itself says nothing else
     site = "shop.example"
 
+    [defaults]                   # fields of records that leave them open
+    currency = "EUR"
+
     [casts]                      # text, integer, number, boolean, lower, upper,
-    revenue = "cents"            # cents (1999 → 19.99); for times: s, ms, us
+    revenue = "cents"            # cents (1999 → 19.99); for times: s, ms, us, ns,
+    timestamp = "%d.%m.%Y %H:%M" # or how they are written, as in Python's strptime
 
     [values.customer_type]       # what the record says = what the event says; "" leaves it out
     loyal = "returning"
@@ -32,6 +37,9 @@ the field's text, `""` where it is missing. Event fields: those of the native fo
 A combined log line has the fields time, method, path, query, url (path and query), protocol, status, bytes, referrer,
 user_agent, user. Of these timestamp, url, referrer and user_agent are taken without being named. The address is never
 among them: with the user agent it makes the `visitor_id`, as a keyed hash.
+
+A Snowplow event has its 131 columns by name, `unstruct.NAME` (data of a self-describing event) and `contexts.SCHEMA.NAME`
+(of the first context of that schema). What `schemas.decode.snowplow` takes of them need not be named.
 """
 
 from __future__ import annotations
@@ -47,17 +55,21 @@ import msgspec
 from schemas.errors import ConfigError
 from schemas.event import Event
 
-CASTS = ("text", "integer", "number", "boolean", "lower", "upper", "cents", "s", "ms", "us")
+CASTS = ("text", "integer", "number", "boolean", "lower", "upper", "cents", "s", "ms", "us", "ns")
+FORMATS = ("json", "csv", "combined", "snowplow")
+#: One path, or several of which the first that leads to something counts.
+Paths = str | tuple[str, ...]
 #: Event fields that a mapping may fill; `timestamp` is `ts`.
 TARGETS = frozenset(Event.__struct_fields__) - {"ts", "properties", "variant"} | {"timestamp"}
-_KINDS: dict[str, tuple[type, str]] = {
+_KINDS: dict[str, tuple[Any, str]] = {
     "format": (str, 'text such as "json"'),
-    "event": (str, 'text such as "{category}_{action}"'),
+    "event": (str | list, 'text such as "{category}.{action}"'),
     "timezone": (str, 'text such as "Europe/Berlin"'),
     "delimiter": (str, 'one character such as ";"'),
     "columns": (list, "a list of names"),
     "fields": (dict, "a table of event field = path"),
     "constants": (dict, "a table of event field = value"),
+    "defaults": (dict, "a table of event field = value"),
     "casts": (dict, "a table of event field = cast"),
     "values": (dict, "a table for each event field"),
     "rules": (list, "[[rules]] tables"),
@@ -75,13 +87,14 @@ class Rule(msgspec.Struct, frozen=True):
 class Mapping(msgspec.Struct, frozen=True):
     """A checked mapping file. The module's docstring says what each key means."""
 
-    format: Literal["json", "csv", "combined"] = "json"
-    event: str | None = None
+    format: Literal["json", "csv", "combined", "snowplow"] = "json"
+    event: Paths | None = None
     timezone: str = "UTC"
     delimiter: str = ","
     columns: tuple[str, ...] = ()
-    fields: dict[str, str] = {}
+    fields: dict[str, Paths] = {}
     constants: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     casts: dict[str, str] = {}
     values: dict[str, dict[str, Any]] = {}
     rules: tuple[Rule, ...] = ()
@@ -107,16 +120,30 @@ def parse_mapping(document: dict[str, Any], where: str) -> Mapping:
         if not isinstance(value, kind):
             raise ConfigError(f"{where}, {key}", f"{value!r} is {type(value).__name__}", f"write {example}")
     _check_scalars(document, where)
-    for section in ("fields", "constants", "casts", "values"):
+    for section in ("fields", "constants", "defaults", "casts", "values"):
         for key, value in document.get(section, {}).items():
             _check_entry(section, key, value, f"{where}, {section}.{key}")
     rules = tuple(_rule(entry, f"{where}, rules[{n}]") for n, entry in enumerate(document.get("rules", []), 1))
-    return Mapping(**{**document, "columns": tuple(document.get("columns", ())), "rules": rules})
+    paths = {name: _paths(path) for name, path in document.get("fields", {}).items()}
+    event = _paths(document["event"]) if "event" in document else None
+    columns = tuple(document.get("columns", ()))
+    return Mapping(**{**document, "event": event, "fields": paths, "columns": columns, "rules": rules})
+
+
+def _paths(given: str | list[str]) -> Paths:
+    return given if isinstance(given, str) else tuple(given)
+
+
+def _is_path(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(path, str) and path for path in value)
+    return isinstance(value, str) and bool(value)
 
 
 def _check_scalars(document: dict[str, Any], where: str) -> None:
     checks: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
-        ("format", lambda value: value in ("json", "csv", "combined"), "use json, csv or combined"),
+        ("format", lambda value: value in FORMATS, f"use one of {', '.join(FORMATS)}"),
+        ("event", _is_path, 'write a text such as "{category}.{action}"'),
         (
             "delimiter",
             lambda value: len(value) == 1 and value not in '"\r\n',
@@ -144,12 +171,13 @@ def _check_entry(section: str, key: str, value: Any, where: str) -> None:
     if key not in TARGETS and not (key.partition(".")[0] in ("properties", "variant") and key.partition(".")[2]):
         remedy = f"use one of {', '.join(sorted(TARGETS))}, properties.NAME or variant.NAME"
         raise ConfigError(where, f"{key!r} is no field of an event", remedy)
-    if section == "fields" and (not isinstance(value, str) or not value):
-        raise ConfigError(where, f"{value!r} is no path", 'write a path such as "user.id"')
-    if section == "constants" and not isinstance(value, str | int | float | bool):
+    if section == "fields" and not _is_path(value):
+        raise ConfigError(where, f"{value!r} is no path", 'write a path such as "user.id", or a list of them')
+    if section in ("constants", "defaults") and not isinstance(value, str | int | float | bool):
         raise ConfigError(where, f"{value!r} can't be a constant", "write a text, a number, true or false")
-    if section == "casts" and value not in CASTS:
-        raise ConfigError(where, f"{value!r} is no cast", f"use one of {', '.join(CASTS)}")
+    if section == "casts" and value not in CASTS and not (isinstance(value, str) and "%" in value):
+        remedy = f'use one of {", ".join(CASTS)}, or how a time is written, such as "%d.%m.%Y %H:%M:%S"'
+        raise ConfigError(where, f"{value!r} is no cast", remedy)
     if section == "values" and not isinstance(value, dict):
         raise ConfigError(
             where, f"{value!r} is no table", 'write [values.FIELD] with lines such as loyal = "returning"'

@@ -22,7 +22,7 @@ from schemas.decode.jsonrecord import json_object
 from schemas.decode.money import token_money
 from schemas.decode.options import Decode, DecodeOptions
 from schemas.decode.times import FIRST_MICROS, FIRST_MILLIS, epoch_ms, iso_ms
-from schemas.errors import InvalidEvent
+from schemas.errors import InvalidEvent, SchemaNotFetched
 from schemas.event import LONGEST_ID, Event
 from schemas.reasons import Reason
 
@@ -51,7 +51,7 @@ def guarded(decode: Decode) -> Decode:
     def decode_or_refuse(data: bytes, now: int) -> Event:
         try:
             return decode(data, now)
-        except InvalidEvent:
+        except (InvalidEvent, SchemaNotFetched):
             raise
         except RecursionError:
             raise InvalidEvent(Reason.TOO_LARGE, "nested too deeply") from None

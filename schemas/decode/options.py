@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from schemas.decode.mapping import Mapping
 from schemas.event import Event
+
+if TYPE_CHECKING:
+    from schemas.decode.framed import SchemaStore
 
 #: Raw record and reference time (ms: the record's Kafka timestamp, or now) → Event; raises InvalidEvent, nothing else.
 Decode = Callable[[bytes, int], Event]
@@ -19,6 +23,8 @@ class Format(StrEnum):
     NATIVE = "native"
     CLOUDEVENTS = "cloudevents"  # structured mode: the event in `data`
     SEGMENT = "segment"
+    SNOWPLOW = "snowplow"  # a line of enriched TSV, 131 columns
+    CONFLUENT = "confluent"  # Avro, Protobuf or JSON Schema, framed for a schema registry
     MAPPING = "mapping"  # any JSON object, by a mapping file
     CSV = "csv"  # one line; columns from the mapping, or from the file's header
     COMBINED = "combined"  # a web server's combined log line
@@ -43,7 +49,7 @@ class DecodeOptions(msgspec.Struct, frozen=True):
 
     `max_properties`: keys of one object. `max_depth`: levels of `properties`. `visitor_hash_key`: makes the visitor ids of
     web logs (a hash of address and user agent) useless to whoever doesn't have it; set it in production.
-    `default_currency`: for money without one; None leaves it without.
+    `default_currency`: for money without one; None leaves it without. `schemas`: what framed records are decoded by.
     """
 
     format: Format = Format.AUTO
@@ -57,3 +63,4 @@ class DecodeOptions(msgspec.Struct, frozen=True):
     visitor_hash_key: bytes = b""
     default_currency: str | None = None
     internal: Internal = Internal()
+    schemas: SchemaStore | None = None

@@ -66,6 +66,9 @@ def _check_sources(settings: Settings, where: Where, problems: Problems) -> None
         if source.format is Format.MAPPING and source.mapping is None:
             remedy = 'write mapping = "mapping.toml"'
             problems.add(where("sources", "format", index), '"mapping" needs a mapping file', remedy)
+        if source.format is Format.CONFLUENT and not settings.registry.url:
+            remedy = 'write url = "http://registry:8081" in [registry]'
+            problems.add(where("sources", "format", index), '"confluent" needs a schema registry', remedy)
         if source.mapping is not None and not source.mapping.is_file():
             problem = f"{show(str(source.mapping))} is not a file"
             problems.add(where("sources", "mapping", index), problem, "check the path")
@@ -78,4 +81,5 @@ def _files(settings: Settings) -> list[tuple[str, str, Path | None]]:
         ("kafka", "cert", kafka.cert),
         ("kafka", "key", kafka.key),
         ("clickhouse", "ca", settings.clickhouse.ca),
+        ("registry", "ca", settings.registry.ca),
     ]

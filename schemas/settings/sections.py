@@ -134,7 +134,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         Format,
         K(
             k.choice(Format),
-            "How its records are encoded. `auto`: native JSON, CloudEvents or Segment, told apart.",
+            "How its records are encoded. `auto`: native JSON, CloudEvents or Segment, told apart. `confluent`: Avro, Protobuf "
+            "or JSON Schema, told apart by the schema registry.",
         ),
     ] = Format.AUTO
     mapping: Annotated[
@@ -154,6 +155,16 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     start: Annotated[
         Start, K(k.choice(Start), "Where a new consumer group begins: with all that Kafka keeps, or with what comes.")
     ] = Start.EARLIEST
+
+
+class Registry(msgspec.Struct, frozen=True, kw_only=True):
+    """The schema registry of Avro, Protobuf and JSON Schema records (`format = "confluent"`). While it can't be reached, they wait."""
+
+    url: Annotated[str, K(k.URL, "Its REST API. Needed with `confluent` sources.")] = ""
+    user: Annotated[str, K(k.TEXT, "User name, or API key.")] = ""
+    password: Annotated[Secret, K(k.SECRET, "Password, or the key's secret.")] = Secret()
+    ca: Annotated[Path | None, K(k.PATH, "PEM file of the authority that signed its certificate.")] = None
+    timeout: Annotated[int, K(k.DURATION, "Longest wait for an answer, before it is asked again.")] = 10_000
 
 
 class ClickHouse(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,6 +291,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     funnels: Annotated[Path, K(k.PATH, "The funnel definitions.")] = Path("funnels.toml")
     kafka: Kafka = Kafka()
     sources: tuple[Source, ...] = ()
+    registry: Registry = Registry()
     clickhouse: ClickHouse = ClickHouse()
     web: Web = Web()
     site: Site = Site()

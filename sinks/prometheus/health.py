@@ -19,6 +19,8 @@ from schemas.metrics import (
     REBALANCES,
     RECONCILIATION,
     RECOVERY,
+    REGISTRY_ERRORS,
+    REGISTRY_WAITING,
     SINK_ERRORS,
     SINK_LATENCY,
     SINK_QUEUE_AGE,
@@ -40,8 +42,8 @@ class WorkerHealth:
     """One worker's events, gauges and latencies.
 
     `funnels`, `sources`, `tables`: the names known from the settings; their series stand at 0 from the start.
-    `version`: of the distribution. Three gauges are read when scraped: assign `attempts_open` (count by funnel),
-    `state_units` and `sink_queue_age` (ms) where they are known. Not for use by several threads at once.
+    `version`: of the distribution. Four gauges are read when scraped: assign `attempts_open` (count by funnel),
+    `state_units`, `sink_queue_age` and `registry_waiting` (ms) where they are known. Not for use by several threads at once.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class WorkerHealth:
         self.attempts_open: Callable[[], Mapping[str, int]] = dict
         self.state_units: Callable[[], int] = int
         self.sink_queue_age: Callable[[], int] = int
+        self.registry_waiting: Callable[[], int] = int
         self._site, self._version, self._clock = site, version, clock
         self._funnels = tuple(funnels)
         of_tables = [(table,) for table in tables]
@@ -61,6 +64,7 @@ class WorkerHealth:
             SINK_ERRORS.name: Cells(of_tables),
             SINK_RETRIES.name: Cells(of_tables),
             REBALANCES.name: Cells([()]),
+            REGISTRY_ERRORS.name: Cells([()]),
         }
         self._gauges: dict[str, dict[Labels, int | float]] = {
             metric.name: {} for metric in (WATERMARK, CONSUMER_LAG, RECOVERY, RECONCILIATION)
@@ -116,6 +120,9 @@ class WorkerHealth:
         """Share by which the counters differ from ClickHouse's rows."""
         self._gauges[RECONCILIATION.name][(funnel,)] = error_ratio
 
+    def count_registry_error(self) -> None:
+        self._add(REGISTRY_ERRORS, {(): 1})
+
     # -- the sink
 
     def count_sink_rows(self, table: str, rows: int, latencies: Iterable[int] = ()) -> None:
@@ -134,7 +141,7 @@ class WorkerHealth:
     def families(self) -> Iterator[Family]:
         """All families, for one scrape."""
         now = self._clock()
-        for metric in (EVENTS, DEAD_LETTERS, SINK_ROWS, SINK_ERRORS, SINK_RETRIES, REBALANCES):
+        for metric in (EVENTS, DEAD_LETTERS, SINK_ROWS, SINK_ERRORS, SINK_RETRIES, REBALANCES, REGISTRY_ERRORS):
             yield self._family(metric, self._counters[metric.name].scrape(now))
         for metric in (WATERMARK, CONSUMER_LAG, RECOVERY, RECONCILIATION):
             yield self._family(metric, self._gauges[metric.name].items())
@@ -142,6 +149,7 @@ class WorkerHealth:
         yield self._family(ATTEMPTS_OPEN, (((funnel,), counts.get(funnel, 0)) for funnel in self._funnels))
         yield self._family(STATE_UNITS, [((), self.state_units())])
         yield self._family(SINK_QUEUE_AGE, [((), self.sink_queue_age())])
+        yield self._family(REGISTRY_WAITING, [((), self.registry_waiting())])
         yield self._family(BUILD_INFO, [((self._version, platform.python_version()), 1)])
         for metric in (EVENT_LAG, COUNTING_LATENCY, SINK_LATENCY, CHUNK_RECORDS):
             builder = FamilyBuilder(metric)

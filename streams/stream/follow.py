@@ -55,6 +55,8 @@ class Follower:
         chunk: Chunk = event.value
         source, unit_log = self.sources[chunk.topic], self.logs.get(chunk.topic)
         self.check_contiguous(event)
+        if not await source.learn(chunk, lambda: self.ours(event) and not self.app.rebalancing):
+            return False  # nothing is done yet, and a rebalance need not wait for the registry
         effects = None if unit_log is None else unit_log.begin(chunk.partition)
         letters, rekeyed, lags = list[DeadLetter](), source.nothing_rekeyed(), list[int]()
         for records in chunk.slices():

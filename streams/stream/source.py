@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -18,6 +18,7 @@ from schemas.reasons import Reason
 from sinks.kafka import BatchWriter, KeyValue
 from streams.engine.clock import NEVER
 from streams.engine.match import ID_OF, unit_key
+from streams.registry import SchemaRegistry
 from streams.stream import log
 from streams.stream.chunks import Chunk, Records
 from streams.stream.letters import dead_letter, encode_letter
@@ -49,11 +50,18 @@ class Source:
 
     def __init__(
         self, topic: str, decode: Decode, keyed_by: Unit | None, logs: Sequence[InternalLog], writer: BatchWriter,
-        letters: str, letter_partitions: int,
+        letters: str, letter_partitions: int, registry: SchemaRegistry | None = None,
     ) -> None:  # fmt: skip
+        self.registry = registry
         self.topic, self.keyed_by, self.logs = topic, keyed_by, tuple(logs)
         self._decode, self._writer, self._letters, self._letter_partitions = decode, writer, letters, letter_partitions
         self.clocks: dict[int, SourceClock] = {}
+
+    async def learn(self, chunk: Chunk, go_on: Callable[[], bool]) -> bool:
+        """Has the schemas of framed records at hand, which may take as long as the registry is down; False: `go_on` ended that."""
+        if self.registry is None:
+            return True
+        return await self.registry.learn((record.value for record in chunk.records), self.topic, go_on)
 
     def decode(self, chunk: Chunk, records: Records, letters: list[DeadLetter]) -> Decoded:
         """The events of some records of a chunk (None: refused); adds the letters of those that were refused."""

@@ -162,7 +162,7 @@ def test_times_in_a_declared_unit(tmp_path: Path, cast: str, value: object) -> N
     "toml, words",
     [
         ("nonsense = 1", ["nonsense", "no such key", "use one of format"]),
-        ('format = "xml"', ["format", "'xml'", "json, csv or combined"]),
+        ('format = "xml"', ["format", "'xml'", "json, csv, combined, snowplow"]),
         ('fields = "a"', ["fields", "'a'", "table"]),
         ('[fields]\nevnt = "a"', ["fields.evnt", "no field of an event", "visitor_id"]),
         ("[fields]\nevent = 5", ["fields.event", "5", "path"]),

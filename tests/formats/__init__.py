@@ -1,0 +1,1 @@
+"""The shop's events in every encoding that is taken."""

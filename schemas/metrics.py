@@ -181,6 +181,11 @@ RECONCILIATION = Metric(
     "funnel_reconciliation_error_ratio", _GAUGE,
     "Share by which counters minus retractions differ from ClickHouse's rows; 0 when they agree.", _FUNNEL,
 )  # fmt: skip
+ANNOTATION = Metric(
+    "funnel_annotation_timestamp_seconds", _GAUGE,
+    "When what people announced by `funnelwatch annotate` happened; the newest ten, the same on every worker.",
+    (SITE, "name", "kind"), scale=_SECOND,
+)  # fmt: skip
 BUILD_INFO = Metric("funnel_build_info", _GAUGE, "Always 1; the labels say what runs.", (SITE, "version", "python"))
 
 OF_FUNNELS = (
@@ -191,6 +196,6 @@ OF_EVENTS = (EVENTS, DEAD_LETTERS, ATTEMPTS_OPEN, WATERMARK, EVENT_LAG, COUNTING
 OF_WORKERS = (
     CONSUMER_LAG, CHUNK_RECORDS, SINK_ROWS, SINK_ERRORS, SINK_RETRIES, SINK_QUEUE_AGE, REGISTRY_ERRORS,
     REGISTRY_WAITING, STATE_UNITS, REBALANCES,
-    RECOVERY, RECONCILIATION, BUILD_INFO,
+    RECOVERY, RECONCILIATION, ANNOTATION, BUILD_INFO,
 )  # fmt: skip
 METRICS = (*OF_FUNNELS, *OF_EVENTS, *OF_WORKERS)

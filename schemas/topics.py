@@ -40,6 +40,11 @@ def dead_letters(prefix: str) -> str:
     return f"{prefix}dead-letters"
 
 
+def annotation_log(prefix: str) -> str:
+    """The compacted topic of what people did: one partition, which every worker reads."""
+    return f"{prefix}annotations"
+
+
 def feeds(sources: Sequence[Source], funnels: Iterable[Funnel], prefix: str) -> tuple[Feed, ...]:
     """One feed for each kind of unit that the funnels follow.
 
@@ -57,4 +62,4 @@ def feeds(sources: Sequence[Source], funnels: Iterable[Funnel], prefix: str) -> 
 def created_topics(feeds: Iterable[Feed], prefix: str) -> tuple[str, ...]:
     """All topics that funnelwatch makes for these feeds."""
     logs = [name for feed in feeds for name in ([] if feed.direct else [feed.topic]) + [state_log(prefix, feed.unit)]]
-    return (*logs, transitions(prefix), drop_offs(prefix), dead_letters(prefix))
+    return (*logs, transitions(prefix), drop_offs(prefix), dead_letters(prefix), annotation_log(prefix))

@@ -41,6 +41,7 @@ COMMANDS: dict[str, Lazy] = {
     "traffic": Lazy("streams.commands.traffic:traffic", "Send a simulated shop's visitors to a source's topic."),
     "report": Lazy("streams.commands.report:report", "Show a funnel as ClickHouse has it."),
     "migrate": Lazy("streams.commands.migrate:migrate", "Make ClickHouse's tables, or bring them up to date."),
+    "annotate": Lazy("streams.commands.annotate:annotate", "Mark a release or the like on dashboards and in pages."),
     "rules": Lazy("streams.commands.rules:rules", "Write Prometheus' recording and alerting rules for the funnels."),
     "demo": Lazy("streams.commands.demo:demo", "A shop with live traffic, Kafka and ClickHouse on this machine."),
 }

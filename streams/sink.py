@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import transitions
+from schemas import annotation, transitions
 from schemas.errors import InvalidEvent, SinkError
 from schemas.event import HEARTBEAT
 from schemas.funnel import Funnel
@@ -37,7 +37,7 @@ from streams.worker import own_name, schema_registry
 
 log = logging.getLogger("funnelwatch.sink")
 
-TABLES = ("transitions", "dead_letters", "events", "progress")
+TABLES = ("transitions", "dead_letters", "events", "progress", "annotations")
 #: Seconds between two tries when ClickHouse refuses: doubled from the first to the last.
 FIRST_PAUSE, LAST_PAUSE = 0.5, 5.0
 #: Every how many records one's latency is measured.
@@ -163,6 +163,24 @@ def take_dead_letters(buffer: Buffer, chunk: Chunk) -> None:
             log.warning("%s:%s@%s is no dead letter: %s", chunk.topic, chunk.partition, record.offset, error)
 
 
+def take_annotations(buffer: Buffer, chunk: Chunk) -> None:
+    """What people announced, and took back."""
+    for record in chunk.records:
+        gone = record.value is None
+        try:
+            found = (
+                annotation.Annotation((record.key or b"").decode(), 0)
+                if gone
+                else annotation.unpack(record.value or b"")
+            )
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.warning("%s@%s is no annotation: %s", chunk.topic, record.offset, error)
+            continue
+        buffer.annotations.append(
+            annotation.StoredAnnotation(found.name, found.at, found.kind.value, found.until, record.offset, int(gone))
+        )
+
+
 def event_taker(decode: Any) -> Fill:
     """Events of a source, as the worker decodes them; refused ones are the worker's to report."""
 
@@ -191,6 +209,7 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Stre
     fills: dict[str, tuple[str, Fill]] = {
         layout.transitions: ("transitions", take_transitions),
         layout.dead_letters: ("dead_letters", take_dead_letters),
+        layout.annotations: ("annotations", take_annotations),
     }
     if settings.clickhouse.events:
         schemas = sink.schemas = schema_registry(settings, app)

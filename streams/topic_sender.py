@@ -74,8 +74,8 @@ class TopicSender:
             raise self._refused(error) from error
         self._partition_of = lru_cache(maxsize=65_536)(self._hashed)
 
-    def send(self, value: bytes, key: bytes | None) -> None:
-        """Sends one record; waits while too many are unacknowledged. Keys choose partitions as in Java's client."""
+    def send(self, value: bytes | None, key: bytes | None) -> None:
+        """Sends one record (None: a tombstone); waits while too many are unacknowledged. Keys choose partitions as in Java's client."""
         self._send(value, key, None if key is None else self._partition_of(key))
 
     def heartbeat(self, ts: int) -> None:
@@ -124,11 +124,13 @@ class TopicSender:
     def _hashed(self, key: bytes) -> int:
         return self.partitions[(int(murmur2(key)) & 0x7FFFFFFF) % len(self.partitions)]
 
-    def _send(self, value: bytes, key: bytes | None, partition: int | None) -> None:
+    def _send(self, value: bytes | None, key: bytes | None, partition: int | None) -> None:
         try:
             self._pending.append(self._producer.send(self.topic, value, key=key, partition=partition))
         except MessageSizeTooLargeError as error:
-            raise SinkError(f"a record of {len(value):,} bytes is too large for topic {self.topic!r}") from error
+            raise SinkError(
+                f"a record of {len(value) if value else 0:,} bytes is too large for topic {self.topic!r}"
+            ) from error
         except KafkaError as error:
             raise self._refused(error) from error
         if len(self._pending) >= MOST_PENDING:

@@ -44,6 +44,7 @@ class Layout(msgspec.Struct, frozen=True):
     transitions: str
     drop_offs: str
     dead_letters: str
+    annotations: str
 
 
 @contextmanager
@@ -87,9 +88,15 @@ def layout(settings: Settings, funnels: Sequence[Funnel], counts: dict[str, int]
         if source.topic not in counts:
             raise ConfigError(f"sources: {source.topic}", "no such topic in Kafka", "create it, or correct the name")
     found = feeds(settings.sources, funnels, prefix)
-    outputs = (names.transitions(prefix), names.drop_offs(prefix), names.dead_letters(prefix))
+    outputs = (
+        names.transitions(prefix),
+        names.drop_offs(prefix),
+        names.dead_letters(prefix),
+        names.annotation_log(prefix),
+    )
     specs = [TopicSpec(outputs[0], partitions, LARGE | RETENTION), TopicSpec(outputs[1], partitions, RETENTION)]
     specs.append(TopicSpec(outputs[2], partitions, LARGE | RETENTION))
+    specs.append(TopicSpec(outputs[3], 1, COMPACTED))
     for feed in found:
         log_partitions = counts[feed.topic] if feed.direct else counts.get(feed.topic, partitions)
         if not feed.direct:

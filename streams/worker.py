@@ -28,6 +28,7 @@ from sinks.prometheus.counters import FunnelCounters
 from sinks.prometheus.health import WorkerHealth
 from sinks.prometheus.labels import LabelPolicy
 from sinks.prometheus.web import MetricsServer
+from streams.annotations import Annotations
 from streams.decoding import source_decoder
 from streams.engine.match import CompiledFunnel
 from streams.registry import SchemaRegistry
@@ -81,9 +82,12 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
     health.state_units = follower.units
     if schemas is not None:
         schemas.on_fault, health.registry_waiting = health.count_registry_error, schemas.waiting
+    annotations = Annotations(settings.kafka, layout.annotations)
+    health.annotations = annotations.newest
     server = MetricsServer(registry(counters, health), ready=lambda: readiness(app), token=settings.web.token.reveal())
     add_agents(app, follower, layout)
     add_clocks(app, follower, settings)
+    app.task(lambda: annotations.follow(lambda: app.should_stop))
     add_life(app, writer, server, health, settings)
     return Worker(app, follower, server, counters, health)
 

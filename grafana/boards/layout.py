@@ -20,9 +20,10 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from grafana.boards.kinds import PanelBuilder
-from grafana.boards.promql import FIRING, select
+from grafana.boards.promql import FIRING, THIS_SITE, select
 from grafana.boards.sources import GRAFANA, PROMETHEUS
 from grafana.boards.variables import Variable
+from schemas.metrics import ANNOTATION
 
 TAG = "funnelwatch"
 COLUMNS = 24
@@ -49,12 +50,17 @@ class Board(msgspec.Struct, frozen=True):
     refresh: str = "1m"
     alerts: tuple[str, ...] = ()
 
+    @property
+    def of_site(self) -> bool:
+        """Whether it asks Prometheus about a chosen site."""
+        return any(one.build().name == "site" for one in self.variables)
+
     def build(self) -> Dashboard:
         """The model that Grafana takes."""
         board = (
             build.Dashboard(self.title).uid(self.uid).description(self.description).tags([TAG]).timezone("browser")
             .time(self.since, "now").refresh(self.refresh).tooltip(DashboardCursorSync.CROSSHAIR).editable()
-            .variables(list(self.variables)).annotations(list(_marks(self.alerts))).link(_others())
+            .variables(list(self.variables)).annotations(list(_marks(self.alerts, of_site=self.of_site))).link(_others())
         ).build()  # fmt: skip
         board.panels = place(self.sections)
         board.schema_version, board.version = SCHEMA_VERSION, 1
@@ -88,10 +94,11 @@ class Mark(AnnotationQuery):
     """An annotation of Prometheus: its texts are templates over the labels, which the SDK's type leaves out."""
 
     title_format, text_format, tag_keys = "", "", ""
+    value_is_time = False  # the sample's value is the moment, in ms
 
     def to_json(self) -> dict[str, object]:
         shown = {"titleFormat": self.title_format, "textFormat": self.text_format, "tagKeys": self.tag_keys}
-        return super().to_json() | shown
+        return super().to_json() | shown | ({"useValueForTime": True} if self.value_is_time else {})
 
 
 class _Marks(Builder[AnnotationQuery]):
@@ -102,7 +109,13 @@ class _Marks(Builder[AnnotationQuery]):
         return self._mark
 
 
-def _marks(alerts: tuple[str, ...]) -> Iterable[Builder[AnnotationQuery]]:
+def _marks(alerts: tuple[str, ...], *, of_site: bool) -> Iterable[Builder[AnnotationQuery]]:
+    if of_site:
+        moments = f"max by (name, kind) ({select(ANNOTATION.name, (THIS_SITE,))}) * {ANNOTATION.scale}"
+        changes = Mark("Changes", PROMETHEUS, icon_color="blue", expr=moments)
+        changes.title_format, changes.text_format, changes.tag_keys = "{{name}}", "{{kind}}", "kind"
+        changes.value_is_time = True
+        yield _Marks(changes)
     deploys = AnnotationTarget(limit=100, match_any=True, tags=["deploy"], type_val="tags")
     yield _Marks(AnnotationQuery("Deploys", GRAFANA, icon_color="purple", target=deploys))
     if alerts:

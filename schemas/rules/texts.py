@@ -6,13 +6,16 @@ A query inside a template reads what the rules before it have recorded.
 
 from __future__ import annotations
 
-from schemas.metrics import ALL, DIMENSION, FUNNEL, SITE, STAGE, VALUE
+from schemas.metrics import ALL, ANNOTATION, DIMENSION, FUNNEL, SITE, STAGE, VALUE
 from schemas.rules import names as n
-from schemas.rules.model import HOUR, Links, Scale
+from schemas.rules.model import HOUR, MINUTE, Links, Scale
 from schemas.rules.promql import quote
 
 #: Go's layout of a moment: "Sun 22 Nov, 14:05".
 _LAYOUT = "Mon 2 Jan, 15:04"
+
+#: What was announced so long before the beginning (or, since that is an estimate, after it) is named beside it.
+_BEFORE, _AFTER = 2 * HOUR, 30 * MINUTE
 
 #: Labels that are variables of the dashboard as well.
 _VARIABLES = {STAGE: "stage", DIMENSION: "dimension", VALUE: "value"}
@@ -59,6 +62,7 @@ class Texts:
             "rate_before": before,
             "rate_now": after,
             "since": f"{since} ({self._zone})",
+            "change": self._change(f"{n.START}{where}", *labels),
             "responsible": _responsible(),
             "missing_conversions": conversions,
             "missing_money": money if self._currency else "unknown",
@@ -81,6 +85,7 @@ class Texts:
             "summary": summary,
             "what": summary,
             "since": f"{since} ({self._zone})",
+            "change": self._change(f"ALERTS_FOR_STATE{matched}", SITE, *labels),
             "first_checks": _checks(*checks),
             **self._links_of(alert, from_start=None, funnel=funnel),
         }
@@ -92,6 +97,18 @@ class Texts:
     def _moment(self, expression: str, *labels: str, otherwise: str = "") -> str:
         shown = f'{{{{ (. | first | value | toTime).Format "{_LAYOUT}" }}}}'
         return asked(expression, shown, *labels, otherwise=otherwise)
+
+    def _change(self, beginning: str, *labels: str) -> str:
+        """What was announced nearest before `beginning` (a selector of `labels`): `began 4 min after release 42`; or nothing."""
+        minute, before, after = (self._scale.seconds(span) for span in (MINUTE, _BEFORE, _AFTER))
+        announced = f"max by (name) ({ANNOTATION.name}{{{SITE}=%q}})"
+        passed = f"(max({beginning}) - on () group_right () {announced}) > -{after} < {before}"
+        nearest = f"bottomk(1, clamp_min({passed}, 0) / {minute})"
+        shown = (
+            "began {{ if lt (. | first | value) 1.0 }}at about the time of"
+            '{{ else }}{{ . | first | value | printf "%.0f" }} min after{{ end }} {{ . | first | label "name" }}'
+        )
+        return asked(nearest, shown, *labels, SITE)
 
     def _amount(self) -> str:
         """A rounded amount with thousands set apart, and the currency."""

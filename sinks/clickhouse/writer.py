@@ -15,6 +15,7 @@ import msgspec
 from clickhouse_connect.datatypes.base import ClickHouseType
 from clickhouse_connect.datatypes.registry import get_from_name
 
+from schemas.annotation import StoredAnnotation
 from schemas.dead_letter import DeadLetter
 from schemas.event import FIELDS, Event
 from schemas.funnel import Funnel
@@ -120,6 +121,15 @@ EVENTS = Table(
     | {"properties": lambda values: [msgspec.json.encode(value).decode() if value else "" for value in values]},
 )
 
+ANNOTATIONS = Table(
+    "annotations",
+    {
+        "name": "String", "at": _TIME, "kind": "String", "until": f"Nullable({_TIME})", "revision": "UInt64",
+        "is_deleted": "UInt8",
+    },
+    {},
+)  # fmt: skip
+
 DEFINITIONS = Table(
     "definitions",
     {
@@ -174,6 +184,10 @@ class Writer:
         """Writes cleaned events."""
         for part in split_by_month(events, lambda event: event.ts):
             self._insert(EVENTS, part)
+
+    def write_annotations(self, annotations: Sequence[StoredAnnotation]) -> None:
+        """Writes annotations; the newest revision of a name wins."""
+        self._insert(ANNOTATIONS, annotations)
 
     def register(self, funnels: Iterable[Funnel]) -> None:
         """Writes what the versions of `funnels` mean. A worker does this before its first row; repeats do no harm."""

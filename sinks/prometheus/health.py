@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import Metric as Family
 
+from schemas.annotation import Annotation
 from schemas.metrics import (
+    ANNOTATION,
     ATTEMPTS_OPEN,
     BUILD_INFO,
     CHUNK_RECORDS,
@@ -42,8 +44,9 @@ class WorkerHealth:
     """One worker's events, gauges and latencies.
 
     `funnels`, `sources`, `tables`: the names known from the settings; their series stand at 0 from the start.
-    `version`: of the distribution. Four gauges are read when scraped: assign `attempts_open` (count by funnel),
-    `state_units`, `sink_queue_age` and `registry_waiting` (ms) where they are known. Not for use by several threads at once.
+    `version`: of the distribution. Five values are read when scraped: assign `attempts_open` (count by funnel),
+    `state_units`, `sink_queue_age`, `registry_waiting` (ms) and `annotations` where they are known. Not for use by several
+    threads at once.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class WorkerHealth:
         self.state_units: Callable[[], int] = int
         self.sink_queue_age: Callable[[], int] = int
         self.registry_waiting: Callable[[], int] = int
+        self.annotations: Callable[[], Iterable[Annotation]] = tuple
         self._site, self._version, self._clock = site, version, clock
         self._funnels = tuple(funnels)
         of_tables = [(table,) for table in tables]
@@ -150,6 +154,7 @@ class WorkerHealth:
         yield self._family(STATE_UNITS, [((), self.state_units())])
         yield self._family(SINK_QUEUE_AGE, [((), self.sink_queue_age())])
         yield self._family(REGISTRY_WAITING, [((), self.registry_waiting())])
+        yield self._family(ANNOTATION, (((one.name, one.kind.value), one.at) for one in self.annotations()))
         yield self._family(BUILD_INFO, [((self._version, platform.python_version()), 1)])
         for metric in (EVENT_LAG, COUNTING_LATENCY, SINK_LATENCY, CHUNK_RECORDS):
             builder = FamilyBuilder(metric)

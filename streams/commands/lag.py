@@ -40,5 +40,5 @@ def reads(settings: Settings) -> dict[str, list[str]]:
     stored = sources if settings.clickhouse.events else []
     return {
         WORKER: [*sources, *logs],
-        SINK: [names.transitions(prefix), names.dead_letters(prefix), *stored],
+        SINK: [names.transitions(prefix), names.dead_letters(prefix), names.annotation_log(prefix), *stored],
     }

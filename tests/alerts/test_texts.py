@@ -27,8 +27,8 @@ INSTAGRAM, MOBILE, MAIL, DESKTOP = (
 )
 
 
-def _fall_of_instagram(minutes: int = 200, name: str = "instagram") -> Scenario:
-    """From minute 120 on Instagram, 40 % of all, converts a tenth as well; a purchase is worth 50 euros."""
+def _fall_of_instagram(minutes: int = 200, name: str = "instagram", release: str = "release 42") -> Scenario:
+    """From minute 120 on Instagram, 40 % of all, converts a tenth as well; a purchase is worth 50 euros; a release at 126."""
     whole, mine, rest = 5.0, 2.0, 3.0
     fallen = 0.2
     channel = ("channel", name)
@@ -47,8 +47,9 @@ def _fall_of_instagram(minutes: int = 200, name: str = "instagram") -> Scenario:
     funnel = (("funnel", "purchase"), ("dimension", m.ALL), ("value", m.ALL))
     revenue = series(m.CONVERSION_VALUE, steady(minutes, 250), *funnel, ("currency", "EUR"))
     dollars = series(m.CONVERSION_VALUE, steady(minutes, 0), *funnel, ("currency", "USD"))
+    change = series(m.ANNOTATION, steady(minutes, 0), ("name", release), ("kind", "release"), start=7560)
     bought = series(m.STAGE_ENTERED, steady(minutes, 5), *funnel, ("funnel_stage", "purchase"))
-    scraped = (*background(minutes), *checkout(observed, expected), revenue, dollars, bought)
+    scraped = (*background(minutes), *checkout(observed, expected), revenue, dollars, bought, change)
     groups = ("definitions", "steps", "long windows", "drops")
     return Scenario("texts", scraped, (Moment(minutes - 10, ()),), groups=groups)
 
@@ -85,6 +86,7 @@ def test_the_text_of_a_fall(tmp_path: Path) -> None:
     assert text == file.read_text()
     assert told["summary"].startswith("purchase: begin_checkout → purchase fell 3")
     assert told["responsible"].startswith("channel instagram (p = ")
+    assert told["change"] == "began 4 min after release 42"
     assert (
         told["since"] == "Thu 1 Jan, 03:10 (Europe/Berlin)"
     )  # 02:00 UTC, as well as windows of 60 and 80 minutes tell
@@ -98,10 +100,11 @@ def test_the_text_of_one_segment(tmp_path: Path) -> None:
 
 def test_an_unkind_value_is_only_a_value(tmp_path: Path) -> None:
     name = '<b>{{ $labels.job }}</b>" or vector(1) # `x` \\'
-    told = rendered(n.SEGMENT_DROP, _fall_of_instagram(name=name), tmp_path)
+    told = rendered(n.SEGMENT_DROP, _fall_of_instagram(name=name, release=name), tmp_path)
     assert f"(channel {name})" in told["summary"]
     assert told["fell"] == "90 %"
     assert told["responsible"].startswith(f"channel {name} (p = ")
+    assert told["change"] == f"began 24 min after {name}"  # a segment is looked at over fewer windows
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,14 @@ def test_topics_are_made_as_they_must_be(settings: Settings) -> None:
     prefix = settings.kafka.topic_prefix
     layout = prepare(settings, load_funnels(settings.funnels))
     made = {name.removeprefix(prefix): count for name, count in layout.partitions.items() if name.startswith(prefix)}
-    assert made == {"log.session": 3, "state.session": 3, "transitions": 3, "drop-offs": 3, "dead-letters": 3}
+    assert made == {
+        "log.session": 3,
+        "state.session": 3,
+        "transitions": 3,
+        "drop-offs": 3,
+        "dead-letters": 3,
+        "annotations": 1,
+    }
     assert prepare(settings, load_funnels(settings.funnels)) == layout
 
 

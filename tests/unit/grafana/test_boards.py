@@ -31,7 +31,7 @@ UIDS = {
 #: At 1280 pixels a column has 51: narrower than this the figures of a kind can't be read.
 NARROWEST = {"stat": 4, "timeseries": 8, "bargauge": 12, "barchart": 12, "table": 12, "nodeGraph": 24}
 #: Template fields of Prometheus' annotations, which Grafana reads and its published types leave out.
-TEMPLATES = {"titleFormat", "textFormat", "tagKeys"}
+TEMPLATES = {"titleFormat", "textFormat", "tagKeys", "useValueForTime"}
 SUFFIXES = {Type.COUNTER: ("",), Type.GAUGE: ("",), Type.HISTOGRAM: ("_bucket", "_count", "_sum")}
 NAMES = {metric.name + suffix for metric in METRICS for suffix in SUFFIXES[metric.type]} | {
     "ALERTS",
@@ -178,7 +178,8 @@ def test_dashboards_lead_to_each_other(name: str) -> None:
 
 def test_deploys_and_alerts_are_marked() -> None:
     marks = {name: [mark["name"] for mark in document(name)["annotations"]["list"]] for name in BOARDS}
-    assert marks["funnel.json"] == marks["overview.json"] == ["Deploys", "Alerts"]
+    assert marks["funnel.json"] == marks["overview.json"] == ["Changes", "Deploys", "Alerts"]
+    assert marks["journeys.json"] == ["Deploys"]  # asks ClickHouse alone
     assert all("Deploys" in names for names in marks.values())
 
 

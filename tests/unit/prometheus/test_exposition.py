@@ -16,6 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from schemas import metrics
+from schemas.annotation import Annotation
 from schemas.funnel import Funnel
 from schemas.metrics import METRICS, Metric, Type
 from schemas.reasons import Outcome, Reason
@@ -55,6 +56,7 @@ def full(shop: Funnel, row: Callable[..., Row]) -> CollectorRegistry:
     for text in HOSTILE:
         health.count_dead_letters(text, {Reason.BAD_TEXT: 1})
     health.count_events("shop", {Outcome.MATCHED: 3})
+    health.annotations = lambda: [Annotation(text, 1_500) for text in HOSTILE]
     health.observe_chunk(100, [5, 50])
     health.observe_event_lags("clicks", [7])
     health.set_watermark("units", 0, 1_700_000_000_123)
@@ -147,7 +149,7 @@ def test_names_follow_prometheus_rules(metric: Metric) -> None:
 
 
 def test_the_names_that_rules_and_dashboards_rely_on() -> None:
-    assert len({metric.name for metric in METRICS}) == len(METRICS) == 34
+    assert len({metric.name for metric in METRICS}) == len(METRICS) == 35
     declared = {value.name for value in vars(metrics).values() if isinstance(value, Metric)}
     assert declared == {metric.name for metric in METRICS}
     assert [metric.name for metric in METRICS if not metric.exported] == ["funnel_stage_expected_conversions_total"]

@@ -8,7 +8,8 @@ import msgspec
 class DeadLetter(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One refused record. Key: (topic, partition, offset) of the source. `time`: the record's, integer ms UTC.
 
-    `reason`: a value of schemas.reasons.Reason. `key`, `payload`: bytes (masked or encrypted before they get here).
+    `reason`: a value of schemas.reasons.Reason. `key`, `payload`: bytes. At rest they are sealed or masked, and `detail` holds no
+    values (schemas/privacy/sealing.py).
     """
 
     topic: str
@@ -19,3 +20,8 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False, array_like=True):
     time: int
     key: bytes
     payload: bytes
+
+    @property
+    def id(self) -> str:
+        """Its place in the source, which names it: "topic:partition:offset"."""
+        return f"{self.topic}:{self.partition}:{self.offset}"

@@ -40,6 +40,9 @@ COMMANDS: dict[str, Lazy] = {
     "replay": Lazy("streams.commands.replay:replay_command", "Send the events of files to a source's topic."),
     "traffic": Lazy("streams.commands.traffic:traffic", "Send a simulated shop's visitors to a source's topic."),
     "report": Lazy("streams.commands.report:report", "Show a funnel as ClickHouse has it."),
+    "dead-letters": Lazy(
+        "streams.commands.dead_letters:dead_letters", "List, show and put back what could not be used."
+    ),
     "migrate": Lazy("streams.commands.migrate:migrate", "Make ClickHouse's tables, or bring them up to date."),
     "annotate": Lazy("streams.commands.annotate:annotate", "Mark a release or the like on dashboards and in pages."),
     "rules": Lazy("streams.commands.rules:rules", "Write Prometheus' recording and alerting rules for the funnels."),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from schemas.decode import Decode, DecodeOptions, Format, Internal, Mapping, decoder, load_mapping
 from schemas.decode.framed import SchemaStore
+from schemas.event import Event
+from schemas.privacy.protect import Protect, protector
 from schemas.settings import Settings, Source
 
 
@@ -21,6 +23,28 @@ def options(
         visitor_hash_key=events.visitor_hash_key.reveal().encode(), internal=internal,
         default_currency=events.default_currency or None, schemas=schemas,
     )  # fmt: skip
+
+
+def event_protection(settings: Settings) -> Protect | None:
+    """What is done to events before anything is stored; None: nothing."""
+    privacy = settings.privacy
+    return protector(
+        privacy.id_key.reveal().encode(), addresses=privacy.mask_addresses, dropped=privacy.dropped_fields,
+        masked=privacy.masked_fields,
+    )  # fmt: skip
+
+
+def protected(decode: Decode, protect: Protect | None) -> Decode:
+    """`decode`, whose events nobody sees unprotected."""
+    if protect is None:
+        return decode
+
+    def decode_and_protect(data: bytes, now: int) -> Event:
+        event = decode(data, now)
+        protect(event, data)
+        return event
+
+    return decode_and_protect
 
 
 def source_decoder(settings: Settings, source: Source, schemas: SchemaStore | None = None) -> Decode:

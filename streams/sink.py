@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from schemas import annotation, transitions
+from schemas.decode import Decode
 from schemas.errors import InvalidEvent, SinkError
 from schemas.event import HEARTBEAT
 from schemas.funnel import Funnel
@@ -27,7 +28,7 @@ from sinks.clickhouse.writer import Writer
 from sinks.prometheus.collector import registry
 from sinks.prometheus.health import WorkerHealth
 from sinks.prometheus.web import MetricsServer
-from streams.decoding import source_decoder
+from streams.decoding import event_protection, protected, source_decoder
 from streams.registry import SchemaRegistry
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import Chunk, ChunkSchema
@@ -157,8 +158,10 @@ def take_transitions(buffer: Buffer, chunk: Chunk) -> None:
 def take_dead_letters(buffer: Buffer, chunk: Chunk) -> None:
     """Dead letters."""
     for record in chunk.records:
+        if record.value is None:  # a letter that was replayed or forgotten
+            continue
         try:
-            buffer.dead_letters.append(decode_letter(record.value or b""))
+            buffer.dead_letters.append(decode_letter(record.value))
         except (msgspec.DecodeError, TypeError) as error:
             log.warning("%s:%s@%s is no dead letter: %s", chunk.topic, chunk.partition, record.offset, error)
 
@@ -181,8 +184,8 @@ def take_annotations(buffer: Buffer, chunk: Chunk) -> None:
         )
 
 
-def event_taker(decode: Any) -> Fill:
-    """Events of a source, as the worker decodes them; refused ones are the worker's to report."""
+def event_taker(decode: Decode) -> Fill:
+    """Events of a source, as the worker decodes and protects them; refused ones are the worker's to report."""
 
     def take(buffer: Buffer, chunk: Chunk) -> None:
         for record in chunk.records:
@@ -217,7 +220,10 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Stre
             schemas.on_fault, health.registry_waiting = health.count_registry_error, schemas.waiting
         store = None if schemas is None else schemas.store
         fills |= {
-            source.topic: ("events", event_taker(source_decoder(settings, source, store)))
+            source.topic: (
+                "events",
+                event_taker(protected(source_decoder(settings, source, store), event_protection(settings))),
+            )
             for source in settings.sources
         }
     for topic, (table, fill) in fills.items():

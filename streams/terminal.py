@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -48,9 +50,26 @@ def print_report(report: Report, console: Console) -> None:
     console.print(Group(*_parts(report)), highlight=False)
 
 
+def escaped(text: str) -> str:
+    """`text` with control and formatting characters, line ends too, escaped: nothing that a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def json_text(document: object, *, indent: bool = True) -> str:
+    """The document as JSON, indented or on one line; characters that a terminal might obey stand as \\u escapes."""
+    encoded = msgspec.json.encode(document)
+    text = (msgspec.json.format(encoded, indent=2) if indent else encoded).decode()
+    return "".join(c if c.isprintable() or c == "\n" else _json_escape(c) for c in text)
+
+
+def _json_escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else json.dumps(character)[1:-1]
+
+
 def safe(name: str, longest: int = LONGEST_NAME) -> Text:
-    """`name` as it is shown: control and formatting characters escaped, cut at `longest`, never markup."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    """`name` as it is shown: escaped, cut at `longest`, never markup."""
+    shown = escaped(name)
     return Text(shown if len(shown) <= longest else shown[: longest - 1] + "…")
 
 

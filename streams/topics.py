@@ -24,6 +24,10 @@ _DAY = 86_400_000
 RETENTION = {"retention.ms": str(7 * _DAY)}
 #: State is compacted only: with a time limit, attempts that are open for longer would be lost.
 COMPACTED = {"cleanup.policy": "compact", "retention.ms": "-1", "min.cleanable.dirty.ratio": "0.1"}
+#: Dead letters lie under their place: an empty record takes one out (replayed, forgotten) within a day at most.
+LETTERS = RETENTION | {
+    "cleanup.policy": "compact,delete", "max.compaction.lag.ms": str(_DAY), "min.cleanable.dirty.ratio": "0.01", "segment.ms": str(_DAY),
+}  # fmt: skip
 #: Dead letters hold whole records and their envelope: more than the sources' own limit.
 LARGE = {"max.message.bytes": str(16 * 1024 * 1024)}
 
@@ -95,7 +99,7 @@ def layout(settings: Settings, funnels: Sequence[Funnel], counts: dict[str, int]
         names.annotation_log(prefix),
     )
     specs = [TopicSpec(outputs[0], partitions, LARGE | RETENTION), TopicSpec(outputs[1], partitions, RETENTION)]
-    specs.append(TopicSpec(outputs[2], partitions, LARGE | RETENTION))
+    specs.append(TopicSpec(outputs[2], partitions, LARGE | LETTERS))
     specs.append(TopicSpec(outputs[3], 1, COMPACTED))
     for feed in found:
         log_partitions = counts[feed.topic] if feed.direct else counts.get(feed.topic, partitions)

@@ -20,6 +20,7 @@ import msgspec
 from schemas import topics as names
 from schemas.decode import Format
 from schemas.funnel import Funnel
+from schemas.privacy.sealing import letter_protection
 from schemas.settings import Labels, Settings
 from schemas.topics import Feed
 from sinks.kafka import BatchWriter
@@ -29,14 +30,14 @@ from sinks.prometheus.health import WorkerHealth
 from sinks.prometheus.labels import LabelPolicy
 from sinks.prometheus.web import MetricsServer
 from streams.annotations import Annotations
-from streams.decoding import source_decoder
+from streams.decoding import event_protection, source_decoder
 from streams.engine.match import CompiledFunnel
 from streams.registry import SchemaRegistry
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import ChunkSchema
 from streams.stream.faust_fixes import recovered
 from streams.stream.follow import Follower
-from streams.stream.source import InternalLog, Source
+from streams.stream.source import InternalLog, Letters, Source
 from streams.stream.table import StateTable
 from streams.stream.unit_log import Outputs, UnitLog
 from streams.topics import WORKER, Layout, prepare
@@ -65,10 +66,12 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
         InternalLog(feed.topic, feed.unit, layout.partitions[feed.topic]) for feed in layout.feeds if not feed.direct
     ]
     schemas = schema_registry(settings, app)
+    protect = letter_protection(settings.privacy.dead_letter_key.reveal())
+    letters = Letters(layout.dead_letters, layout.partitions[layout.dead_letters], protect)
     sources = [
         Source(
-            source.topic, source_decoder(settings, source, None if schemas is None else schemas.store), source.keyed_by, internal, writer,
-            layout.dead_letters, layout.partitions[layout.dead_letters], schemas,
+            source.topic, source_decoder(settings, source, None if schemas is None else schemas.store), source.keyed_by,
+            internal, writer, letters, event_protection(settings), schemas,
         )
         for source in settings.sources
     ]  # fmt: skip

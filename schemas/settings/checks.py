@@ -6,13 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from schemas.decode.options import Format
+from schemas.errors import ConfigError
+from schemas.privacy.sealing import Seal
 from schemas.problems import Problems
-from schemas.settings.sections import Kafka, SecurityProtocol, Settings
+from schemas.settings.sections import Kafka, Privacy, SecurityProtocol, Settings
 from schemas.toml import show
 
 #: (section, key) or (section, key, index of the source) → where it was given.
 Where = Callable[..., str]
 
+#: Characters of a key for ids, at least.
+SHORTEST_KEY = 16
 _ENCRYPTED = (SecurityProtocol.SSL, SecurityProtocol.SASL_SSL)
 _LOGGED_IN = (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL)
 
@@ -22,6 +26,7 @@ def check_settings(settings: Settings, where: Where, problems: Problems) -> None
     _check_security(settings.kafka, where, problems)
     _check_timeouts(settings, where, problems)
     _check_sources(settings, where, problems)
+    _check_privacy(settings.privacy, where, problems)
     for section, key, path in _files(settings):
         if path is not None and not path.is_file():
             problems.add(where(section, key), f"{show(str(path))} is not a file", "check the path")
@@ -72,6 +77,17 @@ def _check_sources(settings: Settings, where: Where, problems: Problems) -> None
         if source.mapping is not None and not source.mapping.is_file():
             problem = f"{show(str(source.mapping))} is not a file"
             problems.add(where("sources", "mapping", index), problem, "check the path")
+
+
+def _check_privacy(privacy: Privacy, where: Where, problems: Problems) -> None:
+    if 0 < len(privacy.id_key.reveal()) < SHORTEST_KEY:
+        remedy = f"write one of {SHORTEST_KEY} characters or more: `openssl rand -base64 32`"
+        problems.add(where("privacy", "id_key"), "is too short: it could be guessed", remedy)
+    if privacy.dead_letter_key:
+        try:
+            Seal(privacy.dead_letter_key.reveal())
+        except ConfigError as error:
+            problems.add(where("privacy", "dead_letter_key"), error.problem, error.remedy)
 
 
 def _files(settings: Settings) -> list[tuple[str, str, Path | None]]:

@@ -15,6 +15,7 @@ from schemas.settings.sections import (
     Kafka,
     Labels,
     Log,
+    Privacy,
     Registry,
     Settings,
     Site,
@@ -32,6 +33,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "web": Web,
     "site": Site,
     "events": Events,
+    "privacy": Privacy,
     "labels": Labels,
     "log": Log,
 }

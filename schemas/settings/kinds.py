@@ -14,10 +14,11 @@ from zoneinfo import available_timezones
 
 import msgspec
 
-from schemas.definitions.fields import as_dimension
+from schemas.definitions.fields import as_dimension, as_path, is_path
 from schemas.durations import format_duration, parse_duration
 from schemas.errors import ConfigError
 from schemas.metrics import CROSS
+from schemas.privacy.protect import OPTIONAL_FIELDS as OPTIONAL
 from schemas.problems import nearest
 from schemas.settings.currency import as_currency
 from schemas.settings.secret import Secret
@@ -69,6 +70,16 @@ def _crosses(value: object, where: str) -> tuple[tuple[str, str], ...]:
 
 def _crosses_text(value: object) -> str:
     return toml_value([CROSS.join(pair) for pair in value] if isinstance(value, tuple) else [])
+
+
+def _optional_fields(value: object, where: str) -> tuple[str, ...]:
+    names = as_texts(value, where) if value != [] else ()
+    for name in names:
+        if is_path(name):
+            as_path(name, where)
+        elif name not in OPTIONAL:
+            raise ConfigError(where, f"{show(name)} is no field that can be left out", nearest(name, OPTIONAL))
+    return names
 
 
 def _url(value: object, where: str) -> str:
@@ -168,8 +179,9 @@ DURATION_OR_ZERO = Kind("duration", _or_zero, _quoted_duration)
 SERVERS = Kind("list of host:port", _servers)
 TEXTS = Kind("list of texts", lambda value, where: as_texts(value, where) if value != [] else ())
 NETWORKS = Kind("list of addresses", _networks)
+OPTIONAL_FIELDS = Kind("list of fields", _optional_fields)
 CROSSES = Kind(f"list of dimension{CROSS}dimension", _crosses, _crosses_text)
-LISTS = (SERVERS, TEXTS, NETWORKS, CROSSES)
+LISTS = (SERVERS, TEXTS, NETWORKS, OPTIONAL_FIELDS, CROSSES)
 ADDRESS = Kind("host:port", _address)
 URL = Kind("URL", _url)
 ZONE = Kind("time zone", _zone)

@@ -103,7 +103,10 @@ def from_flags(overrides: Mapping[str, str], problems: Problems) -> Layer:
         name = f"sources.{generic}" if generic else path
         key = keys.get(name)
         file_of = keys.get(name.removesuffix(FILE_SUFFIX)) if name.endswith(FILE_SUFFIX) else None
-        if key is not None:
+        if key is not None and key.secret:
+            remedy = f"write it into the settings, {key.variable}, or a file: {path}{FILE_SUFFIX}=…"
+            problems.add(where, "a secret on the command line is seen by all who list processes", remedy)
+        elif key is not None:
             layer[key.section, index, key.name] = Given(from_text(key.kind, text), where)
         elif file_of is not None and file_of.secret:
             layer[file_of.section, index, file_of.name + FILE_SUFFIX] = Given(text, where)

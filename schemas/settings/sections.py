@@ -245,6 +245,36 @@ class Events(msgspec.Struct, frozen=True, kw_only=True):
     ] = ("test",)
 
 
+class Privacy(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done to events and refused records before anything is stored."""
+
+    id_key: Annotated[
+        Secret,
+        K(
+            k.SECRET,
+            "Key of the hash that replaces session, visitor, user and account ids. Another key makes everybody a stranger. Empty: ids "
+            "are stored as they are.",
+        ),
+    ] = Secret()
+    mask_addresses: Annotated[
+        bool, K(k.FLAG, "Whether e-mail and IP addresses within the texts of events are masked: `(email)`, `(ip)`.")
+    ] = True
+    dropped_fields: Annotated[
+        tuple[str, ...], K(k.OPTIONAL_FIELDS, "Fields of events that are left out: `url`, `properties.phone`.")
+    ] = ()
+    masked_fields: Annotated[
+        tuple[str, ...], K(k.OPTIONAL_FIELDS, "Fields of events whose values are replaced by `(masked)`.")
+    ] = ()
+    dead_letter_key: Annotated[
+        Secret,
+        K(
+            k.SECRET,
+            "Key that refused records are encrypted with: 32 bytes in base64 (`openssl rand -base64 32`). Empty: their letters and "
+            "digits are masked.",
+        ),
+    ] = Secret()
+
+
 class AllowedValues(msgspec.Struct, frozen=True):
     dimension: str
     values: tuple[str, ...]
@@ -296,6 +326,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     web: Web = Web()
     site: Site = Site()
     events: Events = Events()
+    privacy: Privacy = Privacy()
     labels: Labels = Labels()
     log: Log = Log()
     calendar: Calendar = Calendar()

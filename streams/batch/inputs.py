@@ -24,7 +24,7 @@ from schemas.decode import (
 from schemas.errors import ConfigError, FunnelwatchError
 from schemas.settings import Settings
 from streams.batch.intake import BatchInput
-from streams.decoding import options
+from streams.decoding import event_protection, options, protected
 
 #: Names of formats on the command line. `jsonl` is any JSON line that needs no mapping; a mapping file says its own.
 FORMATS = ("jsonl", *(kind.value for kind in Format if kind is not Format.MAPPING))
@@ -59,7 +59,7 @@ def _input(
 ) -> BatchInput:  # fmt: skip
     kind = _format(path, format_name, rules)
     rules = mapping_for(path, kind, rules)
-    decode = decoder(options(settings, kind, rules))
+    decode = protected(decoder(options(settings, kind, rules)), event_protection(settings))
     return BatchInput(name, read_records(path, kind, rules, progress), lambda data: decode(data, now))
 
 

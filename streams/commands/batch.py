@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 from rich.live import Live
 
@@ -21,7 +20,7 @@ from streams.batch.question import Question, Quick, asked
 from streams.batch.run import Answer, Batch, Progress, run
 from streams.batch.view import BatchView
 from streams.commands.configuration import read_settings, settings_options, user_errors
-from streams.terminal import print_report
+from streams.terminal import json_text, print_report
 
 EPILOG = """\b
 Examples:
@@ -108,7 +107,7 @@ def show(answers: Sequence[Answer], *, as_json: bool) -> None:
     console = Console(file=sys.stdout)
     for number, answer in enumerate(answers):
         if as_json:
-            click.echo(msgspec.json.encode(answer.report.document()))
+            click.echo(json_text(answer.report.document(), indent=False))
         else:
             if number:
                 console.rule(style="dim")

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 
 from schemas.durations import parse_duration
@@ -20,7 +19,7 @@ from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.queries import read_report, versions_with_attempts
 from streams.commands.configuration import find_funnel, read_settings, settings_options, user_errors
 from streams.report_csv import report_csv
-from streams.terminal import print_report
+from streams.terminal import json_text, print_report
 
 
 @click.command("report")
@@ -62,7 +61,7 @@ def report(
 def show_report(report: Report, *, as_json: bool = False, as_csv: bool = False) -> None:
     """Writes `report` to standard output: drawn, as JSON (one document, indented), or as CSV."""
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(report.document()), indent=2).decode())
+        click.echo(json_text(report.document()))
     elif as_csv:
         click.echo(report_csv(report), nl=False)
     else:

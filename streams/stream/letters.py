@@ -46,7 +46,7 @@ def drop_off(row: Row, dimensions: tuple[str, ...]) -> DropOff | None:
 
 
 def dead_letter(chunk: Chunk, record: Record, reason: Reason, detail: str) -> DeadLetter:
-    """A refused record with its place and its bytes."""
+    """A refused record with its place and its bytes, in clear."""
     key, value = record.key or b"", record.value or b""
     return DeadLetter(
         chunk.topic, chunk.partition, record.offset, reason.value, detail, record.timestamp, key, value

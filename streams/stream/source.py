@@ -14,6 +14,7 @@ from schemas.decode import Decode
 from schemas.errors import InvalidEvent
 from schemas.event import HEARTBEAT, Event
 from schemas.funnel import Unit
+from schemas.privacy.protect import Protect
 from schemas.reasons import Reason
 from sinks.kafka import BatchWriter, KeyValue
 from streams.engine.clock import NEVER
@@ -45,16 +46,25 @@ class InternalLog(msgspec.Struct, frozen=True):
     partitions: int
 
 
+class Letters(msgspec.Struct, frozen=True):
+    """Where refused records go, and what is done to them before."""
+
+    topic: str
+    partitions: int
+    protect: Callable[[DeadLetter], DeadLetter]
+
+
 class Source:
-    """Decodes one topic. `logs`: the internal logs that its events go to; `keyed_by`: the unit whose id each key must be."""
+    """Decodes one topic. `logs`: the internal logs that its events go to; `keyed_by`: the unit whose id each key must be; `protect`:
+    what is done to each event before anybody else sees it."""
 
     def __init__(
         self, topic: str, decode: Decode, keyed_by: Unit | None, logs: Sequence[InternalLog], writer: BatchWriter,
-        letters: str, letter_partitions: int, registry: SchemaRegistry | None = None,
+        letters: Letters, protect: Protect | None = None, registry: SchemaRegistry | None = None,
     ) -> None:  # fmt: skip
         self.registry = registry
         self.topic, self.keyed_by, self.logs = topic, keyed_by, tuple(logs)
-        self._decode, self._writer, self._letters, self._letter_partitions = decode, writer, letters, letter_partitions
+        self._decode, self._writer, self._letters, self._protect = decode, writer, letters, protect
         self.clocks: dict[int, SourceClock] = {}
 
     async def learn(self, chunk: Chunk, go_on: Callable[[], bool]) -> bool:
@@ -65,7 +75,7 @@ class Source:
 
     def decode(self, chunk: Chunk, records: Records, letters: list[DeadLetter]) -> Decoded:
         """The events of some records of a chunk (None: refused); adds the letters of those that were refused."""
-        decode, keyed_by = self._decode, self.keyed_by
+        decode, keyed_by, protect = self._decode, self.keyed_by, self._protect
         id_of = ID_OF[keyed_by] if keyed_by is not None else None
         events: Decoded = []
         for record in records:
@@ -76,16 +86,19 @@ class Source:
                     if (own is None or own.encode() != record.key) and event.event != HEARTBEAT:
                         raise wrong_key(record.key)
             except InvalidEvent as error:
-                letters.append(dead_letter(chunk, record, error.reason, error.detail))
+                letters.append(self._letters.protect(dead_letter(chunk, record, error.reason, error.detail)))
                 events.append(None)
             else:
+                if protect is not None:
+                    protect(event, record.value or b"")
                 events.append(event)
         return events
 
     async def bury(self, partition: int, letters: Sequence[DeadLetter]) -> Counter[Reason]:
-        """Writes the dead letters; returns their number by reason."""
-        number = partition % self._letter_partitions
-        await self._writer.write(self._letters, number, ((letter.key, encode_letter(letter)) for letter in letters))
+        """Writes the dead letters, each under its place, so that it can be taken out; returns their number by reason."""
+        number = partition % self._letters.partitions
+        records = ((letter.id.encode(), encode_letter(letter)) for letter in letters)
+        await self._writer.write(self._letters.topic, number, records)
         return Counter(Reason(letter.reason) for letter in letters)
 
     def rekey(self, chunk: Chunk, records: Records, events: Decoded, out: Rekeyed) -> None:

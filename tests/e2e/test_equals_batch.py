@@ -22,12 +22,14 @@ from sinks.embedded.clickhouse import EmbeddedClickHouse
 from sinks.embedded.kafka import EmbeddedKafka
 from sinks.kafka import KeyValue
 from streams.commands.replay import replay_command
+from streams.decoding import event_protection, protected
 from streams.stream.letters import decode_letter
 from streams.traffic import REASONS, Traffic, TrafficConfig, TrafficRecord
 from tests.e2e.child import Child
 from tests.e2e.oracle import Expected, difference, expected, stored_rows
 from tests.e2e.prometheus import assert_counters, event_counters
 from tests.e2e.stack import Site, Stack
+from tests.stream.letters_key import PRIVACY, opened_letters
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
@@ -100,7 +102,7 @@ def stack_of(
 ) -> Stack:
     """A monitor of the generated shop."""
     source = 'keyed_by = "session"\nidle_after = "10m"' if keyed else 'idle_after = "10m"'
-    site = Site(funnels=HERE / "funnels.toml", sources={"clicks": source}, source_partitions=PARTITIONS)
+    site = Site(funnels=HERE / "funnels.toml", sources={"clicks": source}, source_partitions=PARTITIONS, extra=PRIVACY)
     return Stack(directory, broker.bootstrap_servers, clickhouse.url, database, site)
 
 
@@ -121,6 +123,7 @@ def test_a_replayed_shop_equals_batch(
         funnels=EXAMPLES / "shop" / "funnels.toml",
         sources={"shop": 'keyed_by = "session"'},
         source_partitions=PARTITIONS,
+        extra=PRIVACY,
     )
     with Stack(tmp_path, broker.bootstrap_servers, clickhouse.url, database, site) as stack:
         wanted = answer_of_file(stack, file, mapping)
@@ -137,6 +140,7 @@ def test_a_replayed_web_log_equals_batch(
         funnels=EXAMPLES / "weblog" / "funnels.toml",
         sources={"log": 'idle_after = "10m"'},
         source_partitions=PARTITIONS,
+        extra=PRIVACY,
     )
     with Stack(tmp_path, broker.bootstrap_servers, clickhouse.url, database, site) as stack:
         wanted = answer_of_file(stack, file, mapping)
@@ -150,7 +154,8 @@ def test_a_replayed_web_log_equals_batch(
 def answer_of_file(stack: Stack, file: Path, mapping: Path) -> Expected:
     """What batch says of a file."""
     rules = mapping_for(file, Format.MAPPING, load_mapping(mapping))
-    decode, now = decoder(DecodeOptions(format=Format.MAPPING, mapping=rules)), int(time.time() * 1000)
+    decode = protected(decoder(DecodeOptions(format=Format.MAPPING, mapping=rules)), event_protection(stack.settings))
+    now = int(time.time() * 1000)
     records = [record.data for record in read_records(file, Format.MAPPING, rules)]
     return expected(stack.funnels, records, lambda data: decode(data, now))
 
@@ -204,10 +209,11 @@ def assert_equal(stack: Stack, worker: Child, wanted: Expected) -> None:
 
 
 def check_dead_letters(stack: Stack, wanted: Expected, source: str) -> None:
-    """Every refused record stands in the topic and in the table once, with its place and its exact bytes."""
+    """Every refused record stands in the topic and in the table once, with its place and, sealed, its exact bytes."""
     topic = stack.topic(source)
     places = {(record.topic, record.partition, record.offset): record for record in stack.read_topic(topic)}
-    letters = [decode_letter(record.value) for record in stack.read_topic(names.dead_letters(stack.prefix))]
+    sealed = [decode_letter(record.value) for record in stack.read_topic(names.dead_letters(stack.prefix))]
+    letters = opened_letters(stack)
     assert Counter((letter.payload, letter.reason) for letter in letters) == Counter(wanted.refused)
     assert len({(letter.topic, letter.partition, letter.offset) for letter in letters}) == len(letters)
     for letter in letters:
@@ -216,7 +222,7 @@ def check_dead_letters(stack: Stack, wanted: Expected, source: str) -> None:
     table = stored_letters(stack)
     assert sorted(table) == sorted(
         (letter.topic, letter.partition, letter.offset, letter.reason, letter.payload.hex(), letter.key.hex())
-        for letter in letters
+        for letter in sealed
     )
 
 

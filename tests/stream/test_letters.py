@@ -10,8 +10,8 @@ import msgspec
 from schemas import topics as names
 from sinks.embedded.kafka import EmbeddedKafka
 from sinks.kafka import KeyValue
-from streams.stream.letters import decode_letter
 from tests.e2e.stack import Stack
+from tests.stream.letters_key import PRIVACY, opened_letters
 from tests.stream.shop import MONDAY, SITE
 
 HOUR = 3_600_000
@@ -54,7 +54,8 @@ def test_drop_offs_name_only_those_who_agreed(tmp_path: Path, broker: EmbeddedKa
 def test_a_record_of_5_mb_and_a_wrong_key_become_dead_letters_and_stop_nothing(
     tmp_path: Path, broker: EmbeddedKafka
 ) -> None:
-    with Stack(tmp_path, broker.bootstrap_servers, "http://127.0.0.1:1", "nowhere", SITE) as stack:
+    site = msgspec.structs.replace(SITE, extra=PRIVACY)
+    with Stack(tmp_path, broker.bootstrap_servers, "http://127.0.0.1:1", "nowhere", site) as stack:
         worker = stack.start("worker")
         good = record("good", 0)
         huge = (b"huge", record("huge", 1, url="https://shop.example/" + "x" * 5_000_000)[1])
@@ -63,7 +64,7 @@ def test_a_record_of_5_mb_and_a_wrong_key_become_dead_letters_and_stop_nothing(
         stack.send("clicks", 1, [huge, good, strange, keyless, (b"empty", None)])
         stack.heartbeat("clicks", MONDAY + 48 * HOUR)
         stack.until_followed(worker)
-        letters = [decode_letter(found.value) for found in stack.read_topic(names.dead_letters(stack.prefix))]
+        letters = opened_letters(stack)
         assert [(letter.partition, letter.offset, letter.reason) for letter in letters] == [
             (1, 0, "too_large"), (1, 2, "key_mismatch"), (1, 3, "key_mismatch"), (1, 4, "unparseable"),
         ]  # fmt: skip

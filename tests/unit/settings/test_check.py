@@ -138,18 +138,29 @@ def test_nothing_there_at_all(folder: Path) -> None:
 
 def test_a_log_in_without_encryption_is_noted(folder: Path) -> None:
     (folder / "funnels.toml").write_text(FUNNELS)
+    (folder / "password").write_text("hunter2")
     login = [
         "--set",
         "kafka.security_protocol=SASL_PLAINTEXT",
         "--set",
         "kafka.user=u",
         "--set",
-        "kafka.password=hunter2",
+        "kafka.password_file=password",
     ]
     result = run(*login)
     assert result.exit_code == 0
     assert "note       [kafka] security_protocol SASL_PLAINTEXT encrypts nothing" in result.output
     assert "hunter2" not in result.output
+
+
+def test_a_secret_on_the_command_line_is_refused_and_not_repeated(folder: Path) -> None:
+    (folder / "funnels.toml").write_text(FUNNELS)
+    result = run("--set", "clickhouse.password=hunter2")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "flag clickhouse.password: a secret on the command line is seen by all who list processes; write it into the settings, "
+        "FUNNELWATCH_CLICKHOUSE_PASSWORD, or a file: clickhouse.password_file=…\n"
+    )
 
 
 def test_a_flag_without_value(folder: Path) -> None:

@@ -105,7 +105,9 @@ def test_secrets_come_from_files_too(tmp_path: Path) -> None:
     environ = {"FUNNELWATCH_CLICKHOUSE_PASSWORD_FILE": str(tmp_path / "pw")}
     assert load(tmp_path, '[clickhouse]\npassword = "below"', environ).clickhouse.password == Secret("s3cret pass")
     assert load(tmp_path, text, {"FUNNELWATCH_CLICKHOUSE_PASSWORD": "above"}).clickhouse.password == Secret("above")
-    assert load(tmp_path, text, flags={"clickhouse.password": "flag"}).clickhouse.password == Secret("flag")
+    (tmp_path / "other").write_text("flag")
+    flags = {"clickhouse.password_file": str(tmp_path / "other")}
+    assert load(tmp_path, text, flags=flags).clickhouse.password == Secret("flag")
 
 
 def test_bad_secret_files_are_named(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What is done to ids, addresses and refused records before anything is stored."""

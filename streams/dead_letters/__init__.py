@@ -1,0 +1,1 @@
+"""Dead letters after the fact: found, shown, and put back once they can be used."""

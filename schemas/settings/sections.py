@@ -204,6 +204,9 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
     external_url: Annotated[str, K(k.URL, "How people reach it: begins the links in alerts. Empty: from `listen`.")] = (
         ""
     )
+    alertmanager: Annotated[str, K(k.URL, "Alertmanager's address, for `funnelwatch alerts test`.")] = (
+        "http://localhost:9093"
+    )
     token: Annotated[Secret, K(k.SECRET, "Bearer token that every page but health asks for. Empty: none.")] = Secret()
 
 

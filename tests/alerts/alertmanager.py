@@ -68,6 +68,12 @@ class Alertmanager:
         except (urllib.error.URLError, ConnectionError):
             return False
 
+    def silence(self, matcher: str) -> str:
+        """Adds a silence by amtool; its id."""
+        command = ["amtool", "silence", "add", matcher, "--comment=test", "--author=test", "--duration=10m"]
+        ran = subprocess.run([*command, f"--alertmanager.url={self._base}"], capture_output=True, text=True, check=True)
+        return ran.stdout.strip()
+
     def post(self, alerts: Sequence[dict[str, Any]]) -> None:
         request = urllib.request.Request(
             f"{self._base}/api/v2/alerts", json.dumps(list(alerts)).encode(), {"Content-Type": "application/json"}

@@ -87,7 +87,7 @@ def test_the_end_of_a_fall_is_told(world: World) -> None:
 
 
 def test_hostile_values_stay_text(world: World) -> None:
-    hostile = {**told_of_a_fall(), "responsible": HOSTILE, "summary": f"fell {HOSTILE}", "what": HOSTILE,
+    hostile = {**told_of_a_fall(), "responsible": HOSTILE, "summary": f"fell {HOSTILE}", "what": HOSTILE, "change": HOSTILE,
                "dashboard_url": "javascript:alert(1)"}  # fmt: skip
     world.manager.post([fired({**DROP, "team": HOSTILE}, hostile)])
     check_all(world, "hostile")

@@ -1,0 +1,15 @@
+"""`funnelwatch alerts`: whether alerts reach people."""
+
+from __future__ import annotations
+
+import click
+
+from streams.commands.alerts_test import alerts_test
+
+
+@click.group("alerts")
+def alerts() -> None:
+    """Whether alerts reach people, and what they would have said."""
+
+
+alerts.add_command(alerts_test)

@@ -27,6 +27,7 @@ class Lazy(msgspec.Struct, frozen=True):
 
 #: All subcommands, in the order in which a user meets them.
 COMMANDS: dict[str, Lazy] = {
+    "inspect": Lazy("streams.commands.inspect:inspect", "Look at a topic or a file: encoding, mapping, dead letters."),
     "batch": Lazy("streams.commands.batch:batch", "Evaluate funnels over files, without Kafka."),
     "check": Lazy("streams.commands.check:check", "Say what is wrong with settings and definitions, or what will run."),
     "topics": Lazy(

@@ -67,10 +67,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class SchemaRegistry:
-    """Fills `store`. For one event loop; `close` when it ends. `on_fault` is called for each request that failed."""
+    """Fills `store`; `kinds`: the type of each schema, as the registry calls it. For one event loop; `close` when it ends. `on_fault` is called for each request that failed."""
 
     def __init__(self, settings: RegistrySettings, on_fault: Callable[[], None] = lambda: None) -> None:
         self.settings, self.store, self.on_fault = settings, SchemaStore(), on_fault
+        self.kinds: dict[int, str] = {}
         self._ask_again: dict[int, float] = {}
         self._session: aiohttp.ClientSession | None = None
         self._waiting: dict[int, float] = {}
@@ -138,6 +139,7 @@ class SchemaRegistry:
         from schemas.decode.protobuf import protobuf_reader
 
         found = await self._ask(f"schemas/ids/{number}")
+        self.kinds[number] = found.schemaType
         try:
             match found.schemaType:
                 case "AVRO":

@@ -11,6 +11,7 @@ from schemas.decode.mapping import Paths
 from streams.inspect.paths import (
     Path,
     is_address,
+    is_agent,
     is_any,
     is_currency,
     is_id,
@@ -25,7 +26,6 @@ Fits = Callable[[Any], bool]
 #: Event field → what its values look like, and what others call it (letters and digits only), the surest first.
 KNOWN: dict[str, tuple[Fits, str]] = {
     "timestamp": (is_time, "timestamp eventtimestamp eventtime occurredat time ts datetime createdat clienttime servertime at when date"),
-    "event_id": (is_id, "eventid messageid insertid eventuuid uuid recordid id"),
     "session_id": (is_id, "sessionid gasessionid visitid sid session visit"),
     "visitor_id": (
         is_id,
@@ -33,7 +33,9 @@ KNOWN: dict[str, tuple[Fits, str]] = {
     ),
     "user_id": (is_id, "userid customerid memberid loginid uid login user customer"),
     "account_id": (is_id, "accountid groupid companyid tenantid organizationid orgid"),
+    "event_id": (is_id, "eventid messageid insertid eventuuid uuid recordid id"),
     "url": (is_address, "url pageurl pagelocation currenturl location href uri page path pagepath"),
+    "landing_page": (is_address, "landingpage entrypage"),
     "referrer": (is_address, "referrer referer pagereferrer referringurl"),
     "channel": (is_text, "channel marketingchannel acquisitionchannel trafficchannel"),
     "source": (is_text, "utmsource source trafficsource"),
@@ -87,15 +89,14 @@ def guess(found: Mapping[str, Path], like: MappingFile) -> MappingFile:
     fields: dict[str, Paths] = {}
     casts: dict[str, str] = {}
     event = _event(free)
-    for path in _holes(event):
-        free.pop(path, None)
+    for hole in _holes(event):
+        free.pop(hole, None)
     for field, (fits, names) in KNOWN.items():
         path = _best(free, names.split(), fits)
-        if path is None and field == "timestamp":
-            path = next(
-                (each for each in free.values() if pattern_of(each) or (each.mostly(is_time) and each.distinct > 1)),
-                None,
-            )
+        if field == "event_id" and path is not None and path.distinct < 0.9 * len(path.values):
+            path = None  # an id of something else
+        if path is None and field in _BY_VALUES:
+            path = next(filter(_BY_VALUES[field], free.values()), None)
         if path is None:
             continue
         del free[path.name]
@@ -108,6 +109,16 @@ def guess(found: Mapping[str, Path], like: MappingFile) -> MappingFile:
     return MappingFile(
         format=like.format, delimiter=like.delimiter, columns=like.columns, event=event, fields=fields, casts=casts
     )
+
+
+def _is_times(path: Path) -> bool:
+    return pattern_of(path) is not None or (path.mostly(is_time) and path.distinct > 1)
+
+
+#: Fields that are known by their values where no name tells.
+_BY_VALUES: dict[str, Callable[[Path], bool]] = {
+    "timestamp": _is_times, "user_agent": lambda path: path.mostly(is_agent), "currency": lambda path: path.mostly(is_currency),
+}  # fmt: skip
 
 
 def _cast(field: str, path: Path) -> str | None:
@@ -127,13 +138,15 @@ def _event(free: Mapping[str, Path]) -> Paths | None:
     for first, second in COMPOSED:
         one, two = _best(free, [first], _is_name), _best(free, [second], _is_name)
         if one is not None and two is not None and one is not two and _few(one) and _few(two):
-            return f"{{{one.name}}}_{{{two.name}}}"
+            whole = f"{{{one.name}}}_{{{two.name}}}"
+            return (whole, one.name) if two.filled < one.filled else whole
     path = _best({name: each for name, each in free.items() if _few(each)}, EVENTS, _is_name)
     return None if path is None else path.name
 
 
 def _holes(event: Paths | None) -> list[str]:
-    return [] if not isinstance(event, str) else re.findall(r"\{([^{}]+)\}", event) or [event]
+    first = event if isinstance(event, str) else (event or ("",))[0]
+    return re.findall(r"\{([^{}]+)\}", first) or [first]
 
 
 def _is_name(value: Any) -> bool:
@@ -157,7 +170,7 @@ def _best(free: Mapping[str, Path], names: list[str], fits: Fits) -> Path | None
 
 def _ends(name: str) -> Iterator[str]:
     """`user.session.id` → usersessionid, sessionid, id."""
-    parts = name.split(".")
+    parts = [part for part in name.split(".") if not part.isdigit()]
     for start in range(len(parts)):
         yield _plain("".join(parts[start:]))
 

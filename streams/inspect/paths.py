@@ -88,15 +88,18 @@ def is_time(value: Any) -> bool:
 
 def pattern_of(path: Path) -> str | None:
     """How the path's times are written, where that is none of the usual ways."""
-    return next((pattern for pattern in PATTERNS if path.mostly(lambda value, p=pattern: _is_written(value, p))), None)
+    return next((pattern for pattern in PATTERNS if path.mostly(_written(pattern))), None)
 
 
-def _is_written(value: Any, pattern: str) -> bool:
-    try:
-        datetime.strptime(str(value)[:64].strip(), pattern)  # noqa: DTZ007 - only whether it can be read
-    except ValueError:
-        return False
-    return True
+def _written(pattern: str) -> Callable[[Any], bool]:
+    def is_written(value: Any) -> bool:
+        try:
+            datetime.strptime(str(value)[:64].strip(), pattern)  # noqa: DTZ007 - only whether it can be read
+        except ValueError:
+            return False
+        return True
+
+    return is_written
 
 
 def is_number(value: Any) -> bool:
@@ -112,6 +115,10 @@ def is_address(value: Any) -> bool:
 
 def is_currency(value: Any) -> bool:
     return isinstance(value, str) and value.strip().upper() in CURRENCIES
+
+
+def is_agent(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("Mozilla/", "Dalvik/", "curl/"))
 
 
 def is_any(value: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -96,11 +95,18 @@ def delimiter_of(records: Sequence[bytes | None]) -> str | None:
     lines = [data.decode("utf-8", "replace") for data in records if data][:200]
     best: tuple[int, str] | None = None
     for delimiter in DELIMITERS:
-        counts = Counter(len(next(csv.reader([line], delimiter=delimiter), ())) for line in lines if "\0" not in line)
+        counts = Counter(cells for line in lines if (cells := _cells(line, delimiter)))
         cells, many = max(counts.items(), key=lambda item: item[1], default=(0, 0))
         if cells > 1 and many >= 0.9 * len(lines) and (best is None or cells > best[0]):
             best = cells, delimiter
     return None if best is None else best[1]
+
+
+def _cells(line: str, delimiter: str) -> int:
+    try:
+        return len(split_line(line, delimiter))
+    except InvalidEvent:
+        return 0
 
 
 def fields(

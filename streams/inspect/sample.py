@@ -18,6 +18,7 @@ from schemas.errors import ConfigError, SinkError
 from schemas.problems import nearest
 from schemas.settings import Kafka
 from sinks.kafka import client_options
+from streams.inspect.recognise import delimiter_of
 from streams.topics import admin
 
 #: Seconds without a record after which a partition's sample is what it is.
@@ -103,16 +104,17 @@ async def _read(consumer: Any, ends: dict[Any, int], each: int) -> list[Sampled]
 
 def of_file(path: Path, most: int) -> Sample:
     """The first records of a file. Raises ConfigError for one that can't be read, or whose format nobody knows."""
-    kind, now = detect_format(path), int(time.time() * 1000)
+    now, head = int(time.time() * 1000), [line.data for line in islice(read_records(path, Format.NATIVE), 50)]
+    try:
+        kind = detect_format(path)
+    except ConfigError:  # it looks at plain cells only
+        if delimiter_of(head) is None:
+            raise
+        kind = Format.CSV
     mapping = None
     if kind is Format.CSV:
-        mapping = mapping_for(path, kind, Mapping(format="csv", delimiter=_delimiter(path)))
+        mapping = mapping_for(path, kind, Mapping(format="csv", delimiter=delimiter_of(head) or ","))
     lines = read_records(path, kind, mapping)
     return Sample(
         str(path), [Sampled(line.data, time=now) for line in islice(lines, most)], format=kind, mapping=mapping
     )
-
-
-def _delimiter(path: Path) -> str:
-    head = next((record.data for record in read_records(path, Format.MAPPING)), b"").decode("utf-8", "replace")
-    return max((",", ";", "\t", "|"), key=head.count)

@@ -46,25 +46,26 @@ def mapping_text(mapping: MappingFile) -> str:
 
 
 class Preset(msgspec.Struct, frozen=True):
-    """How well a preset fits. `missing`: its required stages that no event was seen of."""
+    """How well a preset fits. `missing`: its required stages that no event was seen of. `globs`: events that a stage may be, on
+    average: fewer are more exact."""
 
     name: str
     stages: int
+    globs: float
     missing: tuple[str, ...]
 
 
 def best_preset(names: Collection[str]) -> Preset | None:
-    """The preset of which most required stages are among these events, half of them at least."""
+    """The preset of which most required stages are among these events, half of them at least; of several the most exact."""
     fitting = []
     for name in preset_names():
         funnel = parse_toml(preset_text(name), name)["funnels"][0]
         needed = [stage for stage in funnel["stages"] if not stage.get("optional")]
         missing = tuple(stage["name"] for stage in needed if not _seen(stage["events"], names))
         if len(missing) * 2 <= len(needed) and len(needed) - len(missing) > 1:
-            fitting.append(Preset(name, len(needed), missing))
-    return min(
-        fitting, key=lambda preset: (len(preset.missing) / preset.stages, -preset.stages, preset.name), default=None
-    )
+            globs = sum(1 if isinstance(stage["events"], str) else len(stage["events"]) for stage in needed)
+            fitting.append(Preset(name, len(needed), globs / len(needed), missing))
+    return min(fitting, key=lambda each: (len(each.missing) / each.stages, each.globs, -each.stages), default=None)
 
 
 def _seen(events: str | list[str], names: Collection[str]) -> bool:

@@ -45,6 +45,11 @@ def annotation_log(prefix: str) -> str:
     return f"{prefix}annotations"
 
 
+def live(prefix: str) -> str:
+    """The compacted topic by which every worker knows what all have counted, for the live page."""
+    return f"{prefix}live"
+
+
 def feeds(sources: Sequence[Source], funnels: Iterable[Funnel], prefix: str) -> tuple[Feed, ...]:
     """One feed for each kind of unit that the funnels follow.
 
@@ -62,4 +67,5 @@ def feeds(sources: Sequence[Source], funnels: Iterable[Funnel], prefix: str) -> 
 def created_topics(feeds: Iterable[Feed], prefix: str) -> tuple[str, ...]:
     """All topics that funnelwatch makes for these feeds."""
     logs = [name for feed in feeds for name in ([] if feed.direct else [feed.topic]) + [state_log(prefix, feed.unit)]]
-    return (*logs, transitions(prefix), drop_offs(prefix), dead_letters(prefix), annotation_log(prefix))
+    outputs = (transitions(prefix), drop_offs(prefix), dead_letters(prefix), annotation_log(prefix), live(prefix))
+    return (*logs, *outputs)

@@ -83,6 +83,10 @@ class BatchWriter:
             await self._producer.stop()
             self._producer = None
 
+    @property
+    def started(self) -> bool:
+        return self._producer is not None
+
     def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
             raise SinkError("Kafka: the writer was not started")

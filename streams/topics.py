@@ -30,6 +30,14 @@ LETTERS = RETENTION | {
 }  # fmt: skip
 #: Dead letters hold whole records and their envelope: more than the sources' own limit.
 LARGE = {"max.message.bytes": str(16 * 1024 * 1024)}
+#: Each minute is written anew every two seconds: small segments, so that compaction can take the former ones away.
+LIVE = {
+    "cleanup.policy": "compact,delete",
+    "retention.ms": str(3 * _DAY),
+    "segment.bytes": str(4 * 1024 * 1024),
+    "segment.ms": str(_DAY // 24),
+    "min.cleanable.dirty.ratio": "0.1",
+}
 
 
 class TopicSpec(msgspec.Struct, frozen=True):
@@ -49,6 +57,7 @@ class Layout(msgspec.Struct, frozen=True):
     drop_offs: str
     dead_letters: str
     annotations: str
+    live: str
 
 
 @contextmanager
@@ -97,10 +106,12 @@ def layout(settings: Settings, funnels: Sequence[Funnel], counts: dict[str, int]
         names.drop_offs(prefix),
         names.dead_letters(prefix),
         names.annotation_log(prefix),
+        names.live(prefix),
     )
     specs = [TopicSpec(outputs[0], partitions, LARGE | RETENTION), TopicSpec(outputs[1], partitions, RETENTION)]
     specs.append(TopicSpec(outputs[2], partitions, LARGE | LETTERS))
     specs.append(TopicSpec(outputs[3], 1, COMPACTED))
+    specs.append(TopicSpec(outputs[4], 1, LARGE | LIVE))
     for feed in found:
         log_partitions = counts[feed.topic] if feed.direct else counts.get(feed.topic, partitions)
         if not feed.direct:

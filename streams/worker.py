@@ -32,6 +32,7 @@ from sinks.prometheus.web import MetricsServer
 from streams.annotations import Annotations
 from streams.decoding import event_protection, source_decoder
 from streams.engine.match import CompiledFunnel
+from streams.live.assemble import add_publisher, live_page
 from streams.registry import SchemaRegistry
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import ChunkSchema
@@ -87,11 +88,15 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
         schemas.on_fault, health.registry_waiting = health.count_registry_error, schemas.waiting
     annotations = Annotations(settings.kafka, layout.annotations)
     health.annotations = annotations.newest
-    server = MetricsServer(registry(counters, health), ready=lambda: readiness(app), token=settings.web.token.reveal())
+    server = MetricsServer(
+        registry(counters, health), ready=lambda: readiness(app), token=settings.web.token.reveal(),
+        pages=live_page(app, settings, funnels),
+    )  # fmt: skip
     add_agents(app, follower, layout)
     add_clocks(app, follower, settings)
     app.task(lambda: annotations.follow(lambda: app.should_stop))
     add_life(app, writer, server, health, settings)
+    add_publisher(app, settings, instance, funnels, counters, health, writer)
     return Worker(app, follower, server, counters, health)
 
 

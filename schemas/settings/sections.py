@@ -208,6 +208,9 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
         "http://localhost:9093"
     )
     token: Annotated[Secret, K(k.SECRET, "Bearer token that every page but health asks for. Empty: none.")] = Secret()
+    alertmanager: Annotated[
+        str, K(k.URL, "Alertmanager, whose alerts the live page shows: `http://alertmanager:9093`. Empty: none.")
+    ] = ""
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):

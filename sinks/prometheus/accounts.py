@@ -38,6 +38,14 @@ class Account:
     def add(self, amounts: Mapping[Segment, int], now: int, *, taken_back: bool) -> None:
         (self.retracted if taken_back else self.counted).add(amounts, now)
 
+    def net(self) -> dict[Segment, int]:
+        """Counted minus retracted, by segment; a copy."""
+        totals, taken = self.counted.totals(), self.retracted.totals()
+        if any(taken.values()):
+            for segment, amount in taken.items():
+                totals[segment] -= amount
+        return totals
+
     def export(self, builders: Builders, now: int) -> None:
         counted, retracted = builders[self._metric.name], builders[self._retractions.name]
         labels = self._labels

@@ -16,7 +16,7 @@ Every effect depends on its row alone, so a row taken back meets exactly the ser
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -102,6 +102,10 @@ class FunnelCounters:
         `labels`: the metric's labels besides site, funnel and segment, in their order (`"cart", "window_timeout"`).
         """
         return self._funnels[funnel].net(metric, labels, segment)
+
+    def nets(self, funnel: str, metrics: Container[str]) -> Iterator[tuple[str, tuple[str, ...], dict[Segment, int]]]:
+        """Of these metrics of one funnel, all that was counted minus retracted since the start: name, labels, by segment."""
+        return self._funnels[funnel].nets(metrics)
 
     def families(self) -> Iterator[Family]:
         """All families, for one scrape."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 from schemas.funnel import Funnel
@@ -107,6 +107,12 @@ class FunnelSeries:
         """Counted minus retracted."""
         account = self._accounts.get((metric.name, labels))
         return 0 if account is None else account.counted.total(segment) - account.retracted.total(segment)
+
+    def nets(self, metrics: Container[str]) -> Iterator[tuple[str, tuple[str, ...], dict[Segment, int]]]:
+        """Of these metrics: name, labels, and counted minus retracted by segment."""
+        for (name, labels), account in self._accounts.items():
+            if name in metrics:
+                yield name, labels, account.net()
 
     def export(self, builders: Builders, now: int) -> None:
         """Write all series into the families, as one scrape reads them."""

@@ -127,6 +127,21 @@ class WorkerHealth:
     def count_registry_error(self) -> None:
         self._add(REGISTRY_ERRORS, {(): 1})
 
+    # -- what the live page asks
+
+    def lag(self) -> int | None:
+        """Records not yet applied, over all of this worker's partitions; None while unknown."""
+        lags = self._gauges[CONSUMER_LAG.name].values()
+        return int(sum(lags)) if lags else None
+
+    def watermark(self) -> int | None:
+        """Event time (ms) that the slowest of this worker's partitions has reached; None while unknown."""
+        return int(min(self._gauges[WATERMARK.name].values(), default=0)) or None
+
+    def events(self) -> dict[tuple[str, ...], int]:
+        """(funnel, outcome) → records since the start."""
+        return self._counters[EVENTS.name].totals()
+
     # -- the sink
 
     def count_sink_rows(self, table: str, rows: int, latencies: Iterable[int] = ()) -> None:

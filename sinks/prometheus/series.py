@@ -63,6 +63,13 @@ class Cells(Generic[Key]):
         fresh = self._fresh.get(key)
         return self._seen.get(key, 0) if fresh is None else fresh.amount
 
+    def totals(self) -> dict[Key, int]:
+        """All that was added, by key."""
+        found = self._seen.copy()
+        for key, fresh in self._fresh.items():
+            found[key] = fresh.amount
+        return found
+
     def scrape(self, now: int) -> Iterator[tuple[Key, int]]:
         """What one scrape reads: (key, sum)."""
         for key, fresh in list(self._fresh.items()):

@@ -1,4 +1,4 @@
-"""The worker's small web server: `/metrics`, `/healthz`, `/readyz`, and nothing else."""
+"""The worker's small web server: `/metrics`, `/healthz`, `/readyz`, and the pages that it is given."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gzip
 import hmac
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Protocol
 
 from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry
@@ -38,8 +39,32 @@ def _well() -> str:
     return ""
 
 
+class Guard:
+    """Who may see figures: whoever sends `Authorization: Bearer …` with the token; everybody, if it is empty."""
+
+    def __init__(self, token: str = "") -> None:
+        self._token = token.encode()
+
+    def refusal(self, request: web.Request) -> web.Response | None:
+        """The answer to a request without the token; None for one that has it."""
+        given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
+        if not self._token or hmac.compare_digest(given, b"Bearer " + self._token):
+            return None
+        return web.Response(
+            status=HTTPStatus.UNAUTHORIZED,
+            text="a bearer token is needed\n",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
+class Pages(Protocol):
+    """More that the server serves."""
+
+    def add_to(self, app: web.Application) -> None: ...
+
+
 class MetricsServer:
-    """Serves a registry and two probes.
+    """Serves a registry, two probes, and `pages`.
 
     `alive`, `ready`: see `Check`; answered with 200, else 503 and the line. `token`: what `/metrics` demands as
     `Authorization: Bearer …`; the probes stay open, as orchestrators send none. `first_scrape` is set by the first GET
@@ -47,11 +72,12 @@ class MetricsServer:
     """
 
     def __init__(
-        self, registry: CollectorRegistry, alive: Check = _well, ready: Check = _well, token: str = ""
-    ) -> None:
+        self, registry: CollectorRegistry, alive: Check = _well, ready: Check = _well, token: str = "",
+        pages: Pages | None = None,
+    ) -> None:  # fmt: skip
         self.first_scrape = asyncio.Event()
         self._registry, self._alive, self._ready = registry, alive, ready
-        self._token = token.encode()
+        self._guard, self._pages = Guard(token), pages
         self._runner: web.AppRunner | None = None
 
     async def wait_for_first_scrape(self, seconds: float) -> bool:
@@ -90,15 +116,14 @@ class MetricsServer:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
+        if self._pages is not None:
+            self._pages.add_to(app)
         return app
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        if self._token and not self._authorised(request):
-            return web.Response(
-                status=HTTPStatus.UNAUTHORIZED,
-                text="a bearer token is needed\n",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+        refused = self._guard.refusal(request)
+        if refused is not None:
+            return refused
         encode, content_type = _encoder(request.headers.get(hdrs.ACCEPT, ""))
         headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
         if request.method == hdrs.METH_HEAD:  # reads no series: what is new must not pass for seen
@@ -117,13 +142,10 @@ class MetricsServer:
     async def _readyz(self, _request: web.Request) -> web.Response:
         return _probe(self._ready())
 
-    def _authorised(self, request: web.Request) -> bool:
-        given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
-        return hmac.compare_digest(given, b"Bearer " + self._token)
-
 
 async def _secure(_request: web.BaseRequest, response: web.StreamResponse) -> None:
-    response.headers.update(_SECURITY)
+    own = response.headers.get("Content-Security-Policy", _SECURITY["Content-Security-Policy"])
+    response.headers.update(_SECURITY | {"Content-Security-Policy": own})
 
 
 def _probe(problem: str) -> web.Response:

@@ -72,6 +72,7 @@ def test_topics_are_made_as_they_must_be(settings: Settings) -> None:
         "drop-offs": 3,
         "dead-letters": 3,
         "annotations": 1,
+        "live": 1,
     }
     assert prepare(settings, load_funnels(settings.funnels)) == layout
 

@@ -204,12 +204,13 @@ class Web(msgspec.Struct, frozen=True, kw_only=True):
     external_url: Annotated[str, K(k.URL, "How people reach it: begins the links in alerts. Empty: from `listen`.")] = (
         ""
     )
-    alertmanager: Annotated[str, K(k.URL, "Alertmanager's address, for `funnelwatch alerts test`.")] = (
-        "http://localhost:9093"
-    )
     token: Annotated[Secret, K(k.SECRET, "Bearer token that every page but health asks for. Empty: none.")] = Secret()
     alertmanager: Annotated[
-        str, K(k.URL, "Alertmanager, whose alerts the live page shows: `http://alertmanager:9093`. Empty: none.")
+        str,
+        K(
+            k.URL,
+            "Alertmanager: its alerts are shown on the live page, and `funnelwatch alerts test` goes there. Empty: none.",
+        ),
     ] = ""
 
 

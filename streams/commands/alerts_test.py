@@ -28,6 +28,7 @@ from sinks.prometheus.labels import clean
 from streams.commands.configuration import read_settings, settings_options, user_errors
 
 NAME = "FunnelTest"
+USUAL = "http://localhost:9093"  # where Alertmanager listens if nothing is said
 RUN = "test_run"  # label: tells this test from the one before
 #: Longer than the route's `group_wait` as shipped: what is over before it is never sent.
 LASTS = {PAGE: 120_000, TICKET: 600_000}
@@ -44,7 +45,9 @@ class Trial(msgspec.Struct, frozen=True):
 
 @click.command("test")
 @settings_options
-@click.option("--alertmanager", metavar="URL", help="Alertmanager's address (default: [web] alertmanager).")
+@click.option(
+    "--alertmanager", metavar="URL", help=f"Alertmanager's address (default: [web] alertmanager, else {USUAL})."
+)
 @click.option(
     "--funnel", "funnel_name", metavar="NAME", help="As a page of this funnel, to its team (default: the first)."
 )
@@ -68,7 +71,7 @@ def alerts_test(
     """
     with user_errors():
         settings = read_settings(config, pairs)
-        url = settings.web.alertmanager if alertmanager is None else alertmanager
+        url = (settings.web.alertmanager or USUAL) if alertmanager is None else alertmanager
         seconds = parse_duration(wait, "--wait", zero=True) / 1000
         duration = LASTS[severity] if lasts is None else parse_duration(lasts, "--for")
         if not url.startswith(("http://", "https://")):

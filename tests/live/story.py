@@ -42,7 +42,7 @@ class Minute:
 
     def segment(self, channel: str, device: str, visits: float, skill: float, fault: float) -> None:
         """The visitors of one channel and device."""
-        before, here = "visit", self.some(round(visits * 1.25), 0.8)
+        before, here = "visit", self.some(round(visits * 2.5), 0.8)
         self.add(m.STAGE_ENTERED, ("visit",), channel, device, here)
         for stage, usual in STEPS.items():
             rate = min(0.97, usual * (skill if stage in ("begin_checkout", "purchase") else 1.0))

@@ -20,5 +20,6 @@ ELSEWHERE = (
     Elsewhere(r"^docker build", "needs a container engine", "tests/deploy/test_dockerfile.py"),
     Elsewhere(r"^kubectl ", "needs a cluster", "tests/deploy/test_kubernetes.py"),
     Elsewhere(r"\$GRAFANA/api/annotations", "needs a Grafana", "tests/unit/grafana/test_boards.py"),
+    Elsewhere(r"/live\?", "needs a running worker, and never ends", "tests/live/test_page.py"),
     Elsewhere(r"^funnelwatch leave", "needs a member of a group that has gone", "tests/stream/test_leave.py"),
 )

@@ -146,7 +146,10 @@ class Artist:
     ) -> list[Stage]:
         place = Place(funnel.name, funnel.version, ALL)
         wanted = [Series(m.STAGE_ENTERED.name, (level,), ALL) for level in steps.levels]
-        course = [steps.shares(row) for row in history.course(place, wanted, when.course, when.step)]
+        course = [
+            [None if step is None else round(step, 3) for step in steps.shares(row)]
+            for row in history.course(place, wanted, when.course, when.step)
+        ]
         reached, reached_before = steps.reached(now), steps.reached(before)
         shares, shares_before = steps.shares(reached), steps.shares(reached_before)
         found = []
@@ -163,7 +166,7 @@ class Artist:
                     of_start=share(reached[level], reached[0]), step=shares[level], step_before=shares_before[level],
                     change=steps.change(level, now, before), converted=now.of(m.STAGE_CONVERSIONS, start),
                     expected=expected if expected > 0 else None,
-                    lost=now.by_last_label(m.STAGE_DROPPED, steps.levels[level]), course=[None if row[level] is None else round(row[level], 3) for row in course],
+                    lost=now.by_last_label(m.STAGE_DROPPED, steps.levels[level]), course=[row[level] for row in course],
                 )
             )  # fmt: skip
         return found

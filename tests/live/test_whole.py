@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import to_thread
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def percent(part: int, whole: int) -> str:
     return f"{tenths // 10}.{tenths % 10} %"
 
 
-def table(reached: list[int], dropped: list[Mapping[str, int]], names: list[str], previous: list[int]) -> Table:
+def table(reached: list[int], dropped: Sequence[Mapping[str, int]], names: list[str], previous: list[int]) -> Table:
     """The rows of the stages: name, reached, from start, from previous, and how many dropped off."""
     rows = []
     for level, name in enumerate(names):

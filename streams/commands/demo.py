@@ -26,15 +26,23 @@ from streams.demo.show import run_demo
 @click.option(
     "--fault-after",
     type=click.FloatRange(0),
-    default=60.0,
+    default=45.0,
     show_default=True,
     metavar="SECONDS",
     help="When the fault is switched on.",
 )
+@click.option(
+    "--fault-for",
+    type=click.FloatRange(0, min_open=True),
+    default=75.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="When it is mended.",
+)
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="N", help="End by itself after N seconds.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Another seed, other visitors.")
 @click.option(
-    "--visitors-per-day", type=click.FloatRange(1, 10_000_000), default=60_000.0, show_default=True, metavar="N"
+    "--visitors-per-day", type=click.FloatRange(1, 10_000_000), default=120_000.0, show_default=True, metavar="N"
 )
 def demo(
     *,
@@ -42,15 +50,16 @@ def demo(
     keep: bool,
     calm: bool,
     fault_after: float,
+    fault_for: float,
     seconds: float | None,
     seed: int,
     visitors_per_day: float,
 ) -> None:
-    """Kafka, ClickHouse, the worker and a shop's traffic on this machine, and the live funnel here.
+    """Kafka, ClickHouse, the worker and a shop's traffic on this machine: a fault, the page that follows, its end.
 
-    Needs nothing but the extra `embedded`, and touches nothing outside its directory. Ctrl-C ends it all; a second
+    Needs nothing but the extra `embedded`; Prometheus and Alertmanager send pages where they are installed. Touches nothing outside its directory. Ctrl-C ends it all; a second
     Ctrl-C ends it at once.
     """
-    wish = Wish(seed=seed, visitors_per_day=visitors_per_day, fault_after=None if calm else fault_after)
+    wish = Wish(seed, visitors_per_day, None if calm else fault_after, fault_for)
     with user_errors():
         run_demo(wish, directory, Console(file=sys.stdout), keep=keep, seconds=seconds)

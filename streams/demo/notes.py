@@ -102,5 +102,7 @@ def fault_line(fault: Fault, watermark: int | None) -> str:
     since = datetime.fromtimestamp(fault.start_ms / 1000, UTC).strftime("%H:%M")
     if watermark is None or watermark < fault.start_ms:
         return f"simulated fault: not yet (from {since} UTC on)"
+    if watermark >= fault.end_ms:
+        return "simulated fault: mended"
     segment = " × ".join(value for _, value in fault.where)
     return f"simulated fault: since {since} UTC {segment} loses {fault.share_lost:.0%} at {fault.stage}"

@@ -25,12 +25,13 @@ _RATES = {"USD": 0.8511, "GBP": 1.1466, "CHF": 1.0743, "SEK": 0.0909}
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """Where the demo's parts listen: host:port, a URL, and two of host:port."""
+    """Where the demo's parts listen: host:port, a URL, and of host:port worker, sink and Alertmanager ("": there is none)."""
 
     kafka: str
     clickhouse: str
     worker: str
     sink: str
+    alertmanager: str = ""
 
 
 def claim(directory: Path, *, keep: bool) -> IO[str]:
@@ -97,6 +98,7 @@ def definitions() -> str:
 def settings_text(at: Addresses) -> str:
     """The settings of the demo's worker and sink, and of every command that is tried beside it."""
     rates = "\n".join(f"{currency} = {rate}" for currency, rate in _RATES.items())
+    alerts = f"alertmanager = {toml_value(f'http://{at.alertmanager}')}\n" if at.alertmanager else ""
     return f"""\
 # Written by `funnelwatch demo`; gone at its next start.
 funnels = "funnels.toml"
@@ -118,7 +120,7 @@ flush_after = "500ms"
 [web]
 listen = {toml_value(at.worker)}
 sink_listen = {toml_value(at.sink)}
-
+{alerts}
 [site]
 name = "shop.example"
 currency = "EUR"

@@ -18,15 +18,19 @@ OPENING = 10 * _HOUR
 
 FAULT_STAGE = "purchase"
 FAULT_SHARE = 0.8
-FAULT_WHERE = (("device", "mobile"), ("channel", "Paid Search"))
+FAULT_WHERE = (("device", "mobile"), ("source", "instagram"))
+#: Broken records per good one: what a site has on any day. More would be an alert of its own.
+BAD_SHARE = 0.003
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user asked for. `fault_after`: seconds of live traffic before the fault; None: no fault."""
+class Wish(msgspec.Struct, frozen=True):
+    """What the user asked for. `fault_after`: seconds of live traffic before the fault; None: no fault. `fault_for`: seconds
+    until it is mended."""
 
     seed: int
     visitors_per_day: float
     fault_after: float | None
+    fault_for: float
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -52,16 +56,21 @@ def timeline(wish: Wish, now_ms: int, reached_ms: int | None = None) -> Timeline
     live = start + burst
     fault = None
     if wish.fault_after is not None:
-        begin = live + int(wish.fault_after * 1000 * SPEED)
-        begin = min(begin, now_ms + int(wish.fault_after * 1000))  # event time never passes the clock
-        fault = Fault(start_ms=begin, end_ms=2**62, stage=FAULT_STAGE, share_lost=FAULT_SHARE, where=FAULT_WHERE)
+        begin, end = (_at(seconds, live, now_ms) for seconds in (wish.fault_after, wish.fault_after + wish.fault_for))
+        fault = Fault(start_ms=begin, end_ms=end, stage=FAULT_STAGE, share_lost=FAULT_SHARE, where=FAULT_WHERE)
     traffic = TrafficConfig(
         seed=seed,
         start_ms=start,
         visitors_per_day=wish.visitors_per_day,
+        bad_share=BAD_SHARE,
         keyed_by="session",
         utc_offset_ms=OPENING - start % _DAY,
         faults=() if fault is None else (fault,),
     )
     traffic.check()
     return Timeline(start, live, fault, traffic)
+
+
+def _at(seconds: float, live: int, now_ms: int) -> int:
+    """Event time after so many seconds of live traffic, ms: it never passes the clock."""
+    return min(live + int(seconds * 1000 * SPEED), now_ms + int(seconds * 1000))

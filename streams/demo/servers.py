@@ -18,6 +18,7 @@ from sinks.embedded import jars
 from sinks.embedded.clickhouse import EmbeddedClickHouse
 from sinks.embedded.kafka import EmbeddedKafka
 from sinks.embedded.process import ServerProcess
+from streams.demo.alarm import Alarm, installed
 from streams.demo.place import PARTITIONS, TOPIC, Addresses, free_addresses, write_files
 from streams.topics import TopicSpec, admin, create, partition_counts
 
@@ -34,6 +35,8 @@ class Servers:
         self.kafka = EmbeddedKafka(directory / "kafka", heap="384m")
         self.clickhouse = EmbeddedClickHouse(directory / "clickhouse")
         self.run: ServerProcess | None = None
+        programs = installed()
+        self.alarm = None if programs is None else Alarm(programs, directory.resolve() / "alarm")
 
     @property
     def log(self) -> Path:
@@ -50,7 +53,9 @@ class Servers:
             clickhouse = beside.submit(self.clickhouse.start)
             self.kafka.start()
             clickhouse.result()
-        at = Addresses(self.kafka.bootstrap_servers, self.clickhouse.url, *free_addresses(2))
+        alertmanager = "" if self.alarm is None else self.alarm.address
+        worker, sink = free_addresses(2)
+        at = Addresses(self.kafka.bootstrap_servers, self.clickhouse.url, worker, sink, alertmanager)
         config = write_files(self._directory, at)
         settings = load_settings(config, {}, {})
         with admin(settings.kafka) as client:
@@ -71,6 +76,8 @@ class Servers:
 
     def stop(self) -> None:
         """Ends all in order: the worker while Kafka and ClickHouse still answer. Does nothing for what does not run."""
+        if self.alarm is not None:
+            self.alarm.stop()
         if self.run is not None:
             self.run.stop()
         with ThreadPoolExecutor(1) as beside:
@@ -82,6 +89,8 @@ class Servers:
         """Ends all at once. Safe in a signal handler: waits for nobody, takes no lock."""
         if self.run is not None:
             _signal(self.run.pid, signal.SIGTERM)  # the second one: `run` kills its processes
+        if self.alarm is not None:
+            self.alarm.kill()
         for server in (self.kafka, self.clickhouse):
             with contextlib.suppress(SinkError):
                 _signal(server.pid, signal.SIGKILL)

@@ -22,6 +22,7 @@ from streams.demo.place import claim
 from streams.demo.plan import SPEED, Timeline, Wish, timeline
 from streams.demo.sender import Sender
 from streams.demo.servers import Servers
+from streams.demo.story import Story
 from streams.live_view import LiveFigures, show_live
 from streams.traffic import Fault
 
@@ -58,15 +59,20 @@ def _follow(wish: Wish, servers: Servers, directory: Path, console: Console, int
     times = timeline(wish, int(time.time() * 1000), _reached(settings))
     sender = Sender(settings.kafka, times, directory / "sample.jsonl")
     reader = Reader(settings, funnels, servers.check)
+    story = Story(times.fault)
     _introduce(servers, settings, config, times, console)
     console.print(f"started in {time.monotonic() - began:.0f} s; Ctrl-C ends all\n", highlight=False, soft_wrap=True)
-    addresses = f"{settings.clickhouse.url}   http://{settings.web.listen}/metrics"
+    addresses = f"the live page: http://{settings.web.listen}/"
     interrupts.go_live()
+    if servers.alarm is None:
+        story.tell("Prometheus and Alertmanager are not installed: nobody is paged")
+    else:
+        servers.alarm.watch(settings, story)
     sender.start()
     reader.start()
     try:
         show_live(
-            lambda: _figures(reader, sender, funnels[0], times.fault, console, addresses),
+            lambda: _figures(reader, sender, funnels[0], times.fault, story, console, addresses),
             console,
             interrupts,
             seconds_per_line=SECONDS_PER_LINE,
@@ -74,10 +80,16 @@ def _follow(wish: Wish, servers: Servers, directory: Path, console: Console, int
     finally:
         sender.stop()
         reader.stop()
+        _tell(story.new(), console)
+
+
+def _tell(lines: list[str], console: Console) -> None:
+    for text in lines:
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def _figures(
-    reader: Reader, sender: Sender, funnel: Funnel, fault: Fault | None, console: Console, addresses: str
+    reader: Reader, sender: Sender, funnel: Funnel, fault: Fault | None, story: Story, console: Console, addresses: str
 ) -> LiveFigures:
     """The last reading with its notes. Raises SinkError when a part has failed."""
     error: SinkError | None = reader.error or sender.error
@@ -88,9 +100,14 @@ def _figures(
             "the demo's own thread has ended, which is a fault of funnelwatch; please report what stands above"
         )
     reading = reader.now
-    lines = notes(reading, funnel, fault) if console.is_terminal else [brief_note(reading, fault)]
-    if console.is_terminal and console.height >= TALL:
+    story.reached(reading.figures.watermark)
+    if not console.is_terminal:
+        _tell(story.new(), console)
+        return msgspec.structs.replace(reading.figures, notes=tuple(filter(None, [brief_note(reading, fault)])))
+    lines = notes(reading, funnel, fault)
+    if console.height >= TALL:
         lines.append(f"{addresses}   Ctrl-C ends all")
+    lines += story.last()
     return msgspec.structs.replace(reading.figures, notes=tuple(filter(None, lines)))
 
 
@@ -112,6 +129,7 @@ def _introduce(servers: Servers, settings: Settings, config: Path, times: Timeli
     url, web = settings.clickhouse.url, settings.web.listen
     command, hours = command_name(), (int(time.time() * 1000) - times.start_ms) / 3_600_000
     lines = [
+        f"  LIVE PAGE   http://{web}/",
         f"  Kafka       {settings.kafka.servers[0]}, topic {settings.sources[0].topic}",
         f"  ClickHouse  {url} (chDB), database {settings.clickhouse.database}",
         f"  worker      http://{web}/metrics; log: {servers.log}",
@@ -126,6 +144,11 @@ def _introduce(servers: Servers, settings: Settings, config: Path, times: Timeli
         sample = config.parent / "sample.jsonl"
         lines.append(f"  {command} replay {sample} --config {config}")
         lines.append("    (events sent before, once more: counted as late, no figure changes)")
+    if servers.alarm is not None:
+        lines.insert(
+            4,
+            f"  alarm       http://{servers.alarm.address} (Alertmanager), http://{servers.alarm.prometheus} (Prometheus)",
+        )
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 

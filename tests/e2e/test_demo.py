@@ -22,7 +22,7 @@ from streams.demo.plan import HISTORY, Wish, timeline
 
 pytest.importorskip("chdb", reason="no embedded ClickHouse: chdb is not installed (funnelwatch[embedded])")
 
-WISH = Wish(seed=7, visitors_per_day=200_000.0, fault_after=1.0)
+WISH = Wish(seed=7, visitors_per_day=200_000.0, fault_after=1.0, fault_for=600.0)
 #: So many checkouts of the segment on each side of the fault's beginning, each with ten minutes of event time to buy in.
 CHECKOUTS, MINUTES = 30, 10
 CHECKOUT, PURCHASE = 3, 5
@@ -30,7 +30,7 @@ CHECKOUT, PURCHASE = 3, 5
 SEGMENT = """
 SELECT entry_time >= fromUnixTimestamp64Milli({fault:Int64}, 'UTC') AS fault, count(), countIf(bitTest(reached, {bought:UInt8}))
 FROM attempts_v
-WHERE funnel = 'purchase' AND dimensions['device'] = 'mobile' AND dimensions['channel'] = 'Paid Search'
+WHERE funnel = 'purchase' AND dimensions['device'] = 'mobile' AND dimensions['channel'] = 'Paid Social'
     AND bitTest(reached, {checkout:UInt8})
     AND entry_time < (SELECT min(watermark) FROM progress_v WHERE funnel = 'purchase') - toIntervalMinute({minutes:UInt8})
 GROUP BY fault"""
@@ -121,7 +121,7 @@ def rates(config: Path) -> Rates:
 
 @pytest.mark.slow
 def test_figures_move_the_fault_shows_and_ctrl_c_leaves_nothing(start: Callable[..., Running]) -> None:
-    demo = start("--fault-after", "1", "--visitors-per-day", "200000")
+    demo = start("--fault-after", "1", "--fault-for", "600", "--visitors-per-day", "200000")
     config, found = demo.directory / "funnelwatch.toml", Rates()
 
     def enough() -> bool:
@@ -136,7 +136,7 @@ def test_figures_move_the_fault_shows_and_ctrl_c_leaves_nothing(start: Callable[
     visits = [int(number.replace(",", "")) for number in re.findall(r"purchase: visit ([0-9,]+)", demo.said)]
     assert visits == sorted(visits)
     assert f"  worker      http://{load_settings(config, {}, {}).web.listen}/metrics" in demo.said
-    demo.until(lambda: "mobile × Paid Search loses 80% at purchase" in demo.said)
+    demo.until(lambda: "mobile × instagram loses 80% at purchase" in demo.said)
 
     assert len(demo.processes()) >= 6  # the demo, Kafka, ClickHouse, the worker and the sink with their guards
     demo.process.send_signal(signal.SIGINT)

@@ -10,7 +10,7 @@ DAY, HOUR, MINUTE = 86_400_000, 3_600_000, 60_000
 
 
 def wish(visitors: float = 60_000.0, fault_after: float | None = 60.0) -> Wish:
-    return Wish(seed=7, visitors_per_day=visitors, fault_after=fault_after)
+    return Wish(seed=7, visitors_per_day=visitors, fault_after=fault_after, fault_for=90.0)
 
 
 def test_the_first_visitors_come_at_once_then_an_hour_a_minute_and_the_fault_after_one() -> None:
@@ -18,6 +18,7 @@ def test_the_first_visitors_come_at_once_then_an_hour_a_minute_and_the_fault_aft
     assert (times.start_ms, times.live_ms) == (NOW - DAY, NOW - DAY + 96 * MINUTE)  # 4,000 visitors
     assert times.fault is not None
     assert times.fault.start_ms == NOW - DAY + 96 * MINUTE + HOUR
+    assert times.fault.end_ms == times.fault.start_ms + 90 * MINUTE
     assert times.traffic.faults == (times.fault,)
     assert times.traffic.keyed_by == "session"
 

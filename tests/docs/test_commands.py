@@ -170,6 +170,8 @@ def test_commands_in_the_text_exist(page: Path) -> None:
         if words[1] in NOT_YET - COMMANDS.keys():
             continue
         command = cli.get_command(click.Context(cli), words[1])
+        if isinstance(command, click.Group) and len(words) > 2 and not words[2].startswith("-"):
+            command = command.get_command(click.Context(command), words[2])
         assert command is not None, f"{page.name}: {text}"
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         used = {word.partition("=")[0].rstrip(",") for word in words[2:] if word.startswith("-") and word != "-"}

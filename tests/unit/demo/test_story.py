@@ -93,9 +93,9 @@ def test_the_programs_take_what_they_are_given(tmp_path: Path) -> None:
     config = f"--config.file={tmp_path / 'alertmanager.yml'}"
     page = ["severity=page", "alertname=FunnelConversionDrop"]
     assert run("amtool", "config", "routes", "test", config, *page).startswith("demo\n")
-    assert (
-        run("amtool", "config", "routes", "test", config, "severity=page", "alertname=FunnelIngestStalled").startswith("nobody\n")
-    )
+    assert run(
+        "amtool", "config", "routes", "test", config, "severity=page", "alertname=FunnelIngestStalled"
+    ).startswith("nobody\n")
 
 
 def test_they_listen_on_loopback_and_write_into_the_demos_folder(tmp_path: Path) -> None:

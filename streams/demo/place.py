@@ -98,6 +98,7 @@ def definitions() -> str:
 def settings_text(at: Addresses) -> str:
     """The settings of the demo's worker and sink, and of every command that is tried beside it."""
     rates = "\n".join(f"{currency} = {rate}" for currency, rate in _RATES.items())
+    alerts = f"alertmanager = {toml_value(f'http://{at.alertmanager}')}\n" if at.alertmanager else ""
     return f"""\
 # Written by `funnelwatch demo`; gone at its next start.
 funnels = "funnels.toml"
@@ -119,7 +120,7 @@ flush_after = "500ms"
 [web]
 listen = {toml_value(at.worker)}
 sink_listen = {toml_value(at.sink)}
-
+{alerts}
 [site]
 name = "shop.example"
 currency = "EUR"

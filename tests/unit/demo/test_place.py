@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from schemas.definitions import load_funnels
 from schemas.errors import ConfigError
@@ -59,6 +60,9 @@ def test_the_files_are_good_settings(tmp_path: Path) -> None:
     assert settings.kafka.servers == ("127.0.0.1:19092",)
     assert settings.clickhouse.url == "http://127.0.0.1:18123"
     assert (settings.web.listen, settings.web.sink_listen) == ("127.0.0.1:16066", "127.0.0.1:16067")
+    assert settings.web.alertmanager == ""
+    alarmed = load_settings(write_files(tmp_path, structs.replace(AT, alertmanager="127.0.0.1:19093")), {}, {})
+    assert alarmed.web.alertmanager == "http://127.0.0.1:19093"
     assert [(source.topic, source.keyed_by) for source in settings.sources] == [("clickstream", Unit.SESSION)]
     funnels = load_funnels(settings.funnels)
     assert [funnel.name for funnel in funnels] == ["purchase", "newsletter", "lead-form"]

@@ -13,6 +13,11 @@ MONEY_SCALE = 1_000_000_000
 #: A record of this event name is no event: it says that nothing older than its `timestamp` will come on its partition.
 HEARTBEAT = "$heartbeat"
 
+#: A record of this event name is no event, either: all that is kept of the unit whose id it names is to be forgotten.
+FORGET = "$forget"
+#: Names of what is no event.
+CONTROLS = frozenset((HEARTBEAT, FORGET))
+
 LONGEST_ID = 256  # of what msgspec itself lets through; longer ids, where allowed, take the careful way
 
 # JSON is parsed straight into the event. These are the types as records spell them; decoding then makes of each what the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -15,7 +16,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from schemas.errors import SinkError
-from schemas.settings import Compression, Kafka, SecurityProtocol
+from schemas.settings import Compression, Kafka, SaslMechanism, SecurityProtocol
+from sinks.tokens import AsyncTokens
 
 #: Key and value of one record; a value of None is a tombstone.
 KeyValue = tuple[bytes | None, bytes | None]
@@ -23,6 +25,8 @@ KeyValue = tuple[bytes | None, bytes | None]
 #: Age (ms) beyond which a record's timestamp is not passed on: Kafka would take what follows from history for older than the
 #: topic's retention, and delete it before it is read.
 OLDEST = 86_400_000
+#: Seconds for a producer that could not connect to stop.
+GIVE_UP = 1.0
 NO_HEADERS: list[tuple[str, bytes]] = []
 
 
@@ -45,9 +49,19 @@ def client_options(kafka: Kafka) -> dict[str, Any]:
         options["ssl_context"] = context
     if protocol in (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL):
         options["sasl_mechanism"] = kafka.sasl_mechanism.value
-        options["sasl_plain_username"] = kafka.user
-        options["sasl_plain_password"] = kafka.password.reveal()
+        if kafka.sasl_mechanism is SaslMechanism.OAUTHBEARER:
+            options["sasl_oauth_token_provider"] = AsyncTokens(kafka)
+        else:
+            options["sasl_plain_username"] = kafka.user
+            options["sasl_plain_password"] = kafka.password.reveal()
     return options
+
+
+def check_login(kafka: Kafka) -> str:
+    """What to check where a broker can't be reached."""
+    if kafka.security_protocol is SecurityProtocol.PLAINTEXT:
+        return "check kafka.servers and that the broker is up"
+    return "check kafka.servers, and in [kafka] security_protocol, the log-in and the certificates"
 
 
 class BatchWriter:
@@ -64,16 +78,26 @@ class BatchWriter:
         """Connects. Raises SinkError with the remedy if no broker answers."""
         kafka = self._kafka
         compression = None if kafka.compression is Compression.NONE else kafka.compression.value
+        options = client_options(kafka)
+        tokens: AsyncTokens | None = options.get("sasl_oauth_token_provider")
         producer = AIOKafkaProducer(
             acks="all", enable_idempotence=True, max_batch_size=kafka.batch_bytes, max_request_size=16 * 1024 * 1024,
-            compression_type=compression, linger_ms=0, **client_options(kafka),
+            compression_type=compression, linger_ms=0, **options,
         )  # fmt: skip
         try:
-            await producer.start()
-        except (KafkaError, OSError) as error:
-            await producer.stop()
+            if tokens is not None:
+                await tokens.token()
+            await asyncio.wait_for(
+                producer.start(), kafka.request_timeout / 1000
+            )  # with a refused token it tries for ever
+        except (KafkaError, OSError, SinkError) as error:
+            with suppress(TimeoutError):  # the same of its end
+                await asyncio.wait_for(producer.stop(), GIVE_UP)
+            if isinstance(error, SinkError):
+                raise
+            reason = str(error) or type(error).__name__
             raise SinkError(
-                f"Kafka: can't reach {', '.join(kafka.servers)} ({error}); check kafka.servers and that the broker is up"
+                f"Kafka: can't reach {', '.join(kafka.servers)} ({reason}); {check_login(kafka)}"
             ) from error
         self._producer = producer
 

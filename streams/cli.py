@@ -44,6 +44,8 @@ COMMANDS: dict[str, Lazy] = {
     "dead-letters": Lazy(
         "streams.commands.dead_letters:dead_letters", "List, show and put back what could not be used."
     ),
+    "forget": Lazy("streams.commands.forget:forget", "Erase what is stored of a person."),
+    "rights": Lazy("streams.commands.rights:rights", "List the ACLs and grants that each command needs."),
     "migrate": Lazy("streams.commands.migrate:migrate", "Make ClickHouse's tables, or bring them up to date."),
     "alerts": Lazy("streams.commands.alerts:alerts", "Test whether alerts reach people."),
     "annotate": Lazy("streams.commands.annotate:annotate", "Mark a release or the like on dashboards and in pages."),

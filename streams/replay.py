@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.decode import encode_native
 from schemas.errors import InvalidEvent
-from schemas.event import HEARTBEAT, Event
+from schemas.event import CONTROLS, Event
 from schemas.funnel import Unit
 from streams.sorting import RUN_EVENTS, event_time, sort_events
 from streams.traffic.clock import Clock, paced
@@ -131,7 +131,7 @@ def _decoded(inputs: Iterable[ReplayInput], sender: Sender, progress: ReplayProg
                 progress.refused += 1
                 progress.sent += 1
                 continue
-            if event.event != HEARTBEAT:  # one from an earlier replay would cut this one short
+            if event.event not in CONTROLS:  # one from an earlier replay would cut this one short
                 progress.events += 1
                 yield event
     progress.reading = False

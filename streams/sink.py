@@ -17,7 +17,7 @@ import msgspec
 from schemas import annotation, transitions
 from schemas.decode import Decode
 from schemas.errors import InvalidEvent, SinkError
-from schemas.event import HEARTBEAT
+from schemas.event import CONTROLS
 from schemas.funnel import Funnel
 from schemas.progress import Progress
 from schemas.settings import Settings
@@ -193,7 +193,7 @@ def event_taker(decode: Decode) -> Fill:
                 event = decode(record.value or b"", record.timestamp)
             except InvalidEvent:
                 continue
-            if event.event != HEARTBEAT:
+            if event.event not in CONTROLS:
                 buffer.events.append(event)
 
     return take

@@ -18,7 +18,8 @@ from kafka.partitioner.default import murmur2
 
 from schemas.errors import SinkError
 from schemas.event import HEARTBEAT
-from schemas.settings.sections import Kafka, SecurityProtocol
+from schemas.settings.sections import Kafka, SaslMechanism, SecurityProtocol
+from sinks.tokens import PlainTokens
 
 #: Records sent but not yet acknowledged: the producer's own buffer has no bound.
 MOST_PENDING = 20_000
@@ -41,8 +42,12 @@ def client_options(kafka: Kafka) -> dict[str, Any]:
         options |= {name: str(path) for name, path in files.items() if path is not None}
         options |= {"ssl_check_hostname": kafka.check_hostname, "ssl_password": kafka.key_password.reveal() or None}
     if kafka.security_protocol in (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL):
-        options |= {"sasl_mechanism": kafka.sasl_mechanism.value, "sasl_plain_username": kafka.user}
-        options |= {"sasl_plain_password": kafka.password.reveal()}
+        options["sasl_mechanism"] = kafka.sasl_mechanism.value
+        if kafka.sasl_mechanism is SaslMechanism.OAUTHBEARER:
+            tokens = options["sasl_oauth_token_provider"] = PlainTokens(kafka)
+            tokens.token()  # what is wrong is said here; the client would only say that it could not connect
+        else:
+            options |= {"sasl_plain_username": kafka.user, "sasl_plain_password": kafka.password.reveal()}
     return options
 
 

@@ -13,8 +13,9 @@ from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError
 from schemas import topics as names
 from schemas.errors import ConfigError, SinkError
 from schemas.funnel import Funnel
-from schemas.settings import Kafka, Settings, Start
+from schemas.settings import Kafka, SecurityProtocol, Settings, Start
 from schemas.topics import Feed, feeds
+from sinks.kafka import check_login
 from streams.topic_sender import client_options
 
 #: Roles with a consumer group each.
@@ -67,9 +68,9 @@ def admin(kafka: Kafka) -> Iterator[KafkaAdminClient]:
     try:
         client = KafkaAdminClient(**client_options(kafka))
     except (KafkaError, OSError) as error:
-        raise SinkError(
-            f"Kafka: no broker answers at {servers} ({error or type(error).__name__}); check kafka.servers"
-        ) from error
+        plain = kafka.security_protocol is SecurityProtocol.PLAINTEXT
+        remedy = "check kafka.servers" if plain else check_login(kafka)
+        raise SinkError(f"Kafka: no broker answers at {servers} ({error or type(error).__name__}); {remedy}") from error
     try:
         yield client
     except KafkaError as error:

@@ -10,7 +10,7 @@ from schemas.definitions.fields import as_value
 from schemas.definitions.table import Table
 from schemas.durations import parse_duration
 from schemas.errors import ConfigError
-from schemas.event import HEARTBEAT
+from schemas.event import CONTROLS
 from schemas.funnel import Stage
 from schemas.problems import Problems
 from schemas.toml import show
@@ -34,8 +34,8 @@ def as_name(value: object, where: str) -> str:
 def as_patterns(value: object, where: str) -> tuple[str, ...]:
     """Event names or globs (`*`, `?`, `[…]`), at least one. Raises ConfigError."""
     patterns = as_texts(value, where, least=1, most=MOST_PATTERNS)
-    if HEARTBEAT in patterns:
-        raise ConfigError(where, f'"{HEARTBEAT}" is no event, it only moves time', "leave it out")
+    for name in CONTROLS.intersection(patterns):
+        raise ConfigError(where, f'"{name}" is no event, but an order to funnelwatch', "leave it out")
     return patterns
 
 

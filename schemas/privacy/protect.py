@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from schemas.event import Event
+from schemas.event import FORGET, Event
 from schemas.privacy.addresses import mask_addresses, may_hold_address
 from schemas.privacy.pseudonyms import Pseudonym, pseudonym
 
@@ -78,7 +78,7 @@ def _field_step(name: str, instead: str | None) -> Protect:
 
 def _address_step(hashed: Pseudonym) -> Protect:
     def addresses(event: Event, data: bytes) -> None:
-        if not may_hold_address(data):
+        if event.event == FORGET or not may_hold_address(data):
             return
         for name in _TEXTS:
             text = getattr(event, name)
@@ -108,6 +108,8 @@ def _masked(value: Any) -> Any:
 
 def _id_step(hashed: Pseudonym) -> Protect:
     def ids(event: Event, _data: bytes) -> None:
+        if event.event == FORGET:  # it names ids as they are stored
+            return
         if event.session_id is not None:
             event.session_id = hashed(event.session_id)
         if event.visitor_id is not None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from schemas.decode.options import Format
 from schemas.errors import ConfigError
 from schemas.privacy.sealing import Seal
 from schemas.problems import Problems
-from schemas.settings.sections import Kafka, Privacy, SecurityProtocol, Settings
+from schemas.settings.sections import Kafka, Privacy, SaslMechanism, SecurityProtocol, Settings
 from schemas.toml import show
 
 #: (section, key) or (section, key, index of the source) → where it was given.
@@ -34,7 +35,9 @@ def check_settings(settings: Settings, where: Where, problems: Problems) -> None
 
 def _check_security(kafka: Kafka, where: Where, problems: Problems) -> None:
     protocol = kafka.security_protocol
-    if protocol in _LOGGED_IN:
+    if protocol in _LOGGED_IN and kafka.sasl_mechanism is SaslMechanism.OAUTHBEARER:
+        _check_tokens(kafka, where, problems)
+    elif protocol in _LOGGED_IN:
         for key, given in (("user", kafka.user), ("password", kafka.password)):
             if not given:
                 problems.add(where("kafka", key), f"is missing, and {protocol.value} logs in", f"write {key} as well")
@@ -49,6 +52,19 @@ def _check_security(kafka: Kafka, where: Where, problems: Problems) -> None:
     if (kafka.cert is None) != (kafka.key is None):
         given, missing = ("cert", "key") if kafka.key is None else ("key", "cert")
         problems.add(where("kafka", given), f"is given without {missing}", f"write {missing} as well")
+
+
+def _check_tokens(kafka: Kafka, where: Where, problems: Problems) -> None:
+    if (kafka.oauth_token_file is None) == (not kafka.oauth_url):
+        remedy = "write one of oauth_token_file and oauth_url"
+        problems.add(where("kafka", "sasl_mechanism"), "OAUTHBEARER needs one place where tokens come from", remedy)
+    if kafka.oauth_url:
+        for key, given in (("user", kafka.user), ("password", kafka.password)):
+            if not given:
+                problems.add(where("kafka", key), "is missing, and oauth_url asks for it", f"write {key} as well")
+        parts = urlsplit(kafka.oauth_url)
+        if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            problems.add(where("kafka", "oauth_url"), "would send the secret unencrypted", "write https://…")
 
 
 def _check_timeouts(settings: Settings, where: Where, problems: Problems) -> None:
@@ -96,6 +112,7 @@ def _files(settings: Settings) -> list[tuple[str, str, Path | None]]:
         ("kafka", "ca", kafka.ca),
         ("kafka", "cert", kafka.cert),
         ("kafka", "key", kafka.key),
+        ("kafka", "oauth_token_file", kafka.oauth_token_file),
         ("clickhouse", "ca", settings.clickhouse.ca),
         ("registry", "ca", settings.registry.ca),
     ]

@@ -37,6 +37,7 @@ class SaslMechanism(StrEnum):
     PLAIN = "PLAIN"
     SCRAM_SHA_256 = "SCRAM-SHA-256"
     SCRAM_SHA_512 = "SCRAM-SHA-512"
+    OAUTHBEARER = "OAUTHBEARER"
 
 
 class Compression(StrEnum):
@@ -92,8 +93,21 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     sasl_mechanism: Annotated[
         SaslMechanism, K(k.choice(SaslMechanism), "How to log in; used with the two SASL protocols.")
     ] = SaslMechanism.SCRAM_SHA_512
-    user: Annotated[str, K(k.TEXT, "SASL user.")] = ""
-    password: Annotated[Secret, K(k.SECRET, "SASL password.")] = Secret()
+    user: Annotated[str, K(k.TEXT, "SASL user; with `oauth_url` the client's id.")] = ""
+    password: Annotated[Secret, K(k.SECRET, "SASL password; with `oauth_url` the client's secret.")] = Secret()
+    oauth_token_file: Annotated[
+        Path | None, K(k.PATH, "OAUTHBEARER: file with the token, read anew at each log-in. Or else `oauth_url`.")
+    ] = None
+    oauth_url: Annotated[
+        str,
+        K(
+            k.URL,
+            "OAUTHBEARER: where tokens are got with client credentials (RFC 6749, 4.4). https, but on this machine.",
+        ),
+    ] = ""
+    oauth_scope: Annotated[
+        str, K(k.TEXT, "Scope of the tokens that `oauth_url` is asked for. Empty: none is named.")
+    ] = ""
     ca: Annotated[Path | None, K(k.PATH, "PEM file of the authority that signed the brokers' certificates.")] = None
     cert: Annotated[Path | None, K(k.PATH, "PEM file of this client's certificate (mutual TLS).")] = None
     key: Annotated[Path | None, K(k.PATH, "PEM file of this client's private key.")] = None

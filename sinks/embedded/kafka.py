@@ -12,22 +12,26 @@ from typing import Self
 
 from schemas.errors import SinkError
 from sinks.embedded import jars
-from sinks.embedded.kraft import CLUSTER_ID, free_ports, server_properties
+from sinks.embedded.kraft import CLUSTER_ID, NOT_SECURED, Security, free_ports, server_properties
 from sinks.embedded.process import ServerProcess
 
 START_ATTEMPTS = 3
 
 
 class EmbeddedKafka:
-    """A broker with its data under `directory`. `start`, `stop` and `start` again keep ports and data.
+    """A broker with its data under `directory`. `start`, `stop` and `start` again keep ports and data. `security`: further
+    listeners, log-ins and an authorizer; whoever comes by the plain one is `User:ANONYMOUS`.
 
     Raises SinkError with one line (and the end of the broker's log) when it can't be fetched or does not answer.
     """
 
-    def __init__(self, directory: Path, *, heap: str = "512m", start_seconds: float = 90.0) -> None:
+    def __init__(
+        self, directory: Path, *, heap: str = "512m", start_seconds: float = 90.0, security: Security = NOT_SECURED
+    ) -> None:
         self.directory, self._heap, self._start_seconds = directory, heap, start_seconds
         self.log = directory / "kafka.log"
-        self._ports: tuple[int, int] | None = None
+        self._security = security
+        self._ports: list[int] | None = None
         self._process: ServerProcess | None = None
 
     @property
@@ -35,6 +39,12 @@ class EmbeddedKafka:
         if self._ports is None:
             raise SinkError("the embedded Kafka has not been started")
         return f"127.0.0.1:{self._ports[0]}"
+
+    def servers(self, listener: str) -> str:
+        """The address of one of the further listeners."""
+        if self._ports is None:
+            raise SinkError("the embedded Kafka has not been started")
+        return f"127.0.0.1:{self._ports[2 + list(self._security.listeners).index(listener)]}"
 
     @property
     def pid(self) -> int:
@@ -52,7 +62,7 @@ class EmbeddedKafka:
         self.directory.mkdir(parents=True, exist_ok=True)
         keep_ports = self._ports is not None
         for attempt in range(1, START_ATTEMPTS + 1):
-            self._ports = self._ports or free_ports()
+            self._ports = self._ports or free_ports(2 + len(self._security.listeners))
             self._configure()
             self._process = ServerProcess(self._java("kafka.Kafka", str(self._properties)), self.log)
             problem = self._wait()
@@ -103,10 +113,17 @@ class EmbeddedKafka:
 
     def _configure(self) -> None:
         assert self._ports is not None
-        self._properties.write_text(server_properties(self.directory / "data", *self._ports))
+        port, controller_port, *more = self._ports
+        self._properties.write_text(
+            server_properties(self.directory / "data", port, controller_port, self._security, more)
+        )
         if (self.directory / "data" / "meta.properties").is_file():
             return
-        tool = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties))
+        users = [
+            part for user, password in self._security.scram.items() for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+            for part in ("-S", f"{mechanism}=[name={user},password={password}]")
+        ]  # fmt: skip
+        tool = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties), *users)
         done = subprocess.run(tool, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode != 0:
             output = " | ".join((done.stdout + done.stderr).splitlines()[-8:])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from schemas.errors import SinkError
 
@@ -16,14 +19,31 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 PORTS = range(15_000, 30_000)
 
 
-def server_properties(data: Path, port: int, controller_port: int) -> str:
+class Security(msgspec.Struct, frozen=True):
+    """What a broker has beside its plain listener. `listeners`: their protocols by name (`SASL_SSL`), each on a port of its own.
+    `settings`: of the server; those of a listener begin with `listener.name.`. `scram`: passwords by user, for both mechanisms."""
+
+    listeners: Mapping[str, str] = {}
+    settings: Mapping[str, str] = {}
+    scram: Mapping[str, str] = {}
+
+
+NOT_SECURED = Security()
+
+
+def server_properties(
+    data: Path, port: int, controller_port: int, security: Security = NOT_SECURED, more_ports: Sequence[int] = ()
+) -> str:
+    more = dict(zip(security.listeners, more_ports, strict=True))
     settings = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"
+        + "".join(f",{name}://127.0.0.1:{number}" for name, number in more.items()),
         "controller.listener.names": "CONTROLLER",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+        + "".join(f",{name}:{protocol}" for name, protocol in security.listeners.items()),
         "log.dirs": data,
         # Replayed history is older than any retention: the broker would delete it at once.
         "log.retention.ms": -1,
@@ -45,12 +65,12 @@ def server_properties(data: Path, port: int, controller_port: int) -> str:
         "num.network.threads": 2,
         "num.io.threads": 2,
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,  # of the heap; the default takes 128 MB of it
-    }
+    } | dict(security.settings)  # fmt: skip
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 
-def free_ports() -> tuple[int, int]:
-    """Two ports of PORTS that nobody holds now."""
+def free_ports(count: int = 2) -> list[int]:
+    """So many ports of PORTS that nobody holds now."""
     found: list[int] = []
     for port in random.SystemRandom().sample(PORTS, 200):
         with socket.socket() as probe:
@@ -60,6 +80,6 @@ def free_ports() -> tuple[int, int]:
             except OSError:
                 continue
         found.append(port)
-        if len(found) == 2:
-            return found[0], found[1]
+        if len(found) == count:
+            return found
     raise SinkError(f"no free port on 127.0.0.1 between {PORTS.start} and {PORTS.stop}")

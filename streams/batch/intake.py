@@ -10,7 +10,7 @@ import msgspec
 
 from schemas.decode import RawRecord
 from schemas.errors import InvalidEvent
-from schemas.event import HEARTBEAT, Event
+from schemas.event import CONTROLS, Event
 from schemas.funnel import Funnel
 from schemas.reasons import Reason
 from streams.batch.grouped import LIMIT, GroupedEvents
@@ -122,7 +122,7 @@ def _read(given: BatchInput, into: Sequence[Lane], index: Index, intake: Intake)
         except InvalidEvent as error:
             intake.refuse(given.name, record, error)
             continue
-        if event.event == HEARTBEAT:
+        if event.event in CONTROLS:
             intake.read -= 1
             continue
         ts = event.ts

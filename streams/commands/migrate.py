@@ -8,6 +8,7 @@ import click
 
 from sinks.clickhouse.migrate import Layout, bring_up_to_date, ddl
 from streams.commands.configuration import read_settings, settings_options, user_errors
+from streams.rights import grant_statements
 
 
 @click.command("migrate")
@@ -19,6 +20,10 @@ def migrate(config: Path | None, pairs: tuple[str, ...], only_print: bool) -> No
         settings = read_settings(config, pairs)
         if only_print or not settings.create:
             click.echo(ddl(settings.clickhouse.database, Layout.of(settings.clickhouse)), nl=False)
+            click.echo("\n-- What the sink and `report` need (all commands: `funnelwatch rights`):")
+            for command in ("run --only sink", "report"):
+                for statement in grant_statements(command, settings.clickhouse):
+                    click.echo(f"-- {statement};")
             return
         applied = bring_up_to_date(settings.clickhouse)
     for migration in applied:

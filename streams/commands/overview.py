@@ -69,7 +69,8 @@ def _site(site: Site) -> str:
 def _kafka(kafka: Kafka) -> str:
     login = ""
     if kafka.security_protocol in (SecurityProtocol.SASL_PLAINTEXT, SecurityProtocol.SASL_SSL):
-        login = f", {kafka.sasl_mechanism.value} as {kafka.user}, password {kafka.password}"
+        who = f"as {kafka.user}, password {kafka.password}" if kafka.user else f"token of {kafka.oauth_token_file}"
+        login = f", {kafka.sasl_mechanism.value} {who}"
     return f"{', '.join(kafka.servers)} ({kafka.security_protocol.value}{login})"
 
 

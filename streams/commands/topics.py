@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 
 from schemas.definitions import load_funnels
-from schemas.settings import Kafka
+from schemas.funnel import Funnel
+from schemas.settings import Kafka, Settings
 from schemas.topics import created_topics, feeds
 from streams.commands.configuration import read_settings, settings_options, user_errors
-from streams.topics import TopicSpec, admin, create, layout, partition_counts
+from streams.rights import kafka_commands
+from streams.topics import SINK, WORKER, TopicSpec, admin, create, layout, partition_counts
+
+ROLES = (WORKER, SINK)
 
 
 @click.command("topics")
@@ -30,13 +34,24 @@ def topics(config: Path | None, pairs: tuple[str, ...], only_print: bool) -> Non
             _, specs = layout(settings, funnels, counts)
             missing = [spec for spec in specs if spec.name not in counts]
             if only_print or not settings.create:
-                click.echo("\n".join(commands(missing, settings.kafka)) or "all topics are there")
+                click.echo("\n".join(commands(missing, settings.kafka)) or "# all topics are there")
+                click.echo("\n".join(permissions(settings, funnels)))
                 return
             for spec in missing:
                 create(client, spec, settings.kafka.replication_factor)
     for spec in specs:
         done = "made" if spec in missing else "there"
         click.echo(f"{done:<6}{spec.name}  {counts.get(spec.name, spec.partitions)} partitions")
+
+
+def permissions(settings: Settings, funnels: Sequence[Funnel]) -> list[str]:
+    """Kafka's own commands that allow worker and sink what they need."""
+    principal = f"User:{settings.kafka.user or 'funnelwatch'}"
+    return [
+        line
+        for role in ROLES
+        for line in (f"# the {role}", *kafka_commands(f"run --only {role}", settings, funnels, principal))
+    ]
 
 
 def commands(specs: Iterable[TopicSpec], kafka: Kafka) -> list[str]:

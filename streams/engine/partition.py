@@ -11,7 +11,7 @@ from typing import cast
 
 import msgspec
 
-from schemas.event import HEARTBEAT, Event
+from schemas.event import FORGET, HEARTBEAT, Event
 from schemas.funnel import Unit
 from schemas.progress import Progress
 from schemas.reasons import Outcome
@@ -180,6 +180,10 @@ class Partition:
             return
         how = self.usual[event.event]
         if how is not None and self.units.move_usually(how, offset, event):
+            return
+        if event.event == FORGET:
+            self.tally.read -= 1
+            self.units.forget(offset, unit_key(self.unit, event) or "")
             return
         gap_session = self.by_session and event.session_id is None
         everything = gap_session or self.takes_all

@@ -58,7 +58,7 @@ class Made(msgspec.Struct, gc=False):
 class Units:
     """`store`: packed states by key, as they are durable; `changed`: what the chunk under way makes of them. `unwritten`: those
     of them that follow from the durable ones and the clock alone, and so need not be written. `finished`: units that are over, with
-    the offset of their last record; `over`: those that were so when the chunk began. `wakes`: when each is due. `out`: rows since they were last taken; those of usual events are packed already (`packed_rows`), and
+    the offset of their last record; `over`: those that were so when the chunk began; `forgotten`: those that must go at once. `wakes`: when each is due. `out`: rows since they were last taken; those of usual events are packed already (`packed_rows`), and
     `alike` tells what they have in common. `open`: open attempts by funnel."""
 
     def __init__(self, store: MutableMapping[str, bytes], funnels: Sequence[CompiledFunnel], clock: Clock) -> None:
@@ -69,6 +69,7 @@ class Units:
         self.unwritten: set[str] = set()
         self.over: list[str] = []
         self.finished: dict[str, int] = {}
+        self.forgotten: set[str] = set()
         self.out = Changes()
         self.packed_rows: list[bytes] = []
         self.alike: dict[tuple[int, int], Alike] = {}
@@ -227,6 +228,19 @@ class Units:
         if not written:
             self.unwritten.add(key)
 
+    def forget(self, offset: int, key: str) -> None:
+        """Drops all that is kept of the unit of this id, its gap sessions too; no row tells of it."""
+        for one in ("=" + key[1:], "~" + key[1:]):
+            packed = self.packed(one)
+            if packed is None:
+                continue
+            for tag, state in self.unpacked(packed).funnels.items():
+                if tag in self.known_tags and state.tip.attempt is not None:
+                    self.open[self.known_tags[tag].name] -= 1
+            self.save(one, UnitState(FORMAT, offset, FINISHED, quiet=False, funnels={}))
+            self.finished[one] = offset
+            self.forgotten.add(one)
+
     def take_rows(self) -> Made:
         """The rows since the last call."""
         out, self.out = self.out, Changes()
@@ -257,6 +271,11 @@ class Units:
         settled = {key: changed[key] for key in unwritten}
         for key in unwritten:
             del written[key]
+        for key in self.forgotten.intersection(self.finished):  # at once: its key is the id
+            written[key] = None
+            removed.append(key)
+            del self.finished[key]
+        self.forgotten = set()
         self.over = [key for key, offset in self.finished.items() if offset <= applied]
         for key in self.over:
             del self.finished[key]

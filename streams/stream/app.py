@@ -7,7 +7,7 @@ from typing import Any
 
 import faust
 
-from schemas.settings import Kafka, SecurityProtocol
+from schemas.settings import Kafka, SaslMechanism, SecurityProtocol
 from sinks.kafka import client_options
 from streams.stream.chunks import ChunkScheduler
 from streams.stream.faust_fixes import SafeTableManager, make_safe
@@ -42,6 +42,8 @@ def credentials(kafka: Kafka) -> Any:
         return faust.SSLCredentials(context=context)
     if "sasl_mechanism" not in options:
         return None
+    if kafka.sasl_mechanism is SaslMechanism.OAUTHBEARER:
+        return faust.auth.OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
     return faust.SASLCredentials(
         username=kafka.user, password=kafka.password.reveal(), ssl_context=context, mechanism=kafka.sasl_mechanism.value
     )

@@ -22,6 +22,7 @@ from streams.engine.match import ID_OF, unit_key
 from streams.registry import SchemaRegistry
 from streams.stream import log
 from streams.stream.chunks import Chunk, Records
+from streams.stream.forget import read_forget
 from streams.stream.letters import dead_letter, encode_letter
 from streams.stream.log import LogRecord
 
@@ -86,6 +87,10 @@ class Source:
                     if (own is None or own.encode() != record.key) and event.event != HEARTBEAT:
                         raise wrong_key(record.key)
             except InvalidEvent as error:
+                order = read_forget(record.value)  # in JSON, whatever the source's format
+                if order is not None:
+                    events.append(order)
+                    continue
                 letters.append(self._letters.protect(dead_letter(chunk, record, error.reason, error.detail)))
                 events.append(None)
             else:

@@ -79,7 +79,7 @@ def test_mistakes_in_a_funnel(change: dict[str, Any], line: str) -> None:
     [
         (1, {"evens": "x"}, 'stage "b", evens: unknown key; did you mean events?'),
         (1, {"events": []}, 'stage "b", events: is empty; write at least one text, such as ["a", "b"]'),
-        (1, {"events": ["$heartbeat"]}, "is no event, it only moves time; leave it out"),
+        (1, {"events": ["$heartbeat"]}, "is no event, but an order to funnelwatch; leave it out"),
         (1, {"name": "a"}, 'stage "a": there are several of this name; give each stage a name of its own'),
         (0, {"optional": True}, 'stage "a", optional: the first stage is the entry; leave optional out'),
         (2, {"optional": True}, 'stage "c", optional: the last stage is the conversion; leave optional out'),

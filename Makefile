@@ -1,6 +1,6 @@
 # `make demo` and `make test` need nothing but Python 3.11 or later; all they install goes into .venv and .cache.
 .DEFAULT_GOAL := help
-.PHONY: help setup kafka test lint types check format lock demo bench clean
+.PHONY: help setup kafka test lint types check format lock demo bench fuzz clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -69,6 +69,11 @@ $(FRAMEWORKS)/.installed: requirements-bench.lock | $(STAMP)
 
 bench: setup $(FRAMEWORKS)/.installed
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+# Mutated records through decoding and the engine, mutated settings, odd requests. FUZZ: options, such as FUZZ="--seed 7".
+FUZZ ?=
+fuzz: $(STAMP)
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -62,6 +62,11 @@ def show(value: object) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
+def shown_key(key: str) -> str:
+    """A key as an error names it: as it stands, unless a terminal would take it for something else."""
+    return key if key.isprintable() and len(key) <= _SHOWN else show(key)
+
+
 def toml_value(value: object) -> str:
     """`value` (text, flag, number, date, sequence or mapping of these) as a TOML value on one line."""
     if isinstance(value, bool):

@@ -44,7 +44,6 @@ A Snowplow event has its 131 columns by name, `unstruct.NAME` (data of a self-de
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +53,7 @@ import msgspec
 
 from schemas.errors import ConfigError
 from schemas.event import Event
+from schemas.toml import read_toml, show, shown_key
 
 CASTS = ("text", "integer", "number", "boolean", "lower", "upper", "cents", "s", "ms", "us", "ns")
 FORMATS = ("json", "csv", "combined", "snowplow")
@@ -102,27 +102,21 @@ class Mapping(msgspec.Struct, frozen=True):
 
 def load_mapping(path: str | Path) -> Mapping:
     """The mapping of a TOML file. Raises ConfigError with file, key, value and remedy."""
-    try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(str(path), f"can't be read: {error.strerror}", "give the path of a mapping file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"is no TOML: {error}", "mend that line") from None
-    return parse_mapping(document, str(path))
+    return parse_mapping(read_toml(Path(path)), str(path))
 
 
 def parse_mapping(document: dict[str, Any], where: str) -> Mapping:
     """The same from a parsed document; `where` names it in errors."""
     for key, value in document.items():
         if key not in _KINDS:
-            raise ConfigError(f"{where}, {key}", "no such key", f"use one of {', '.join(_KINDS)}")
+            raise ConfigError(f"{where}, {shown_key(key)}", "no such key", f"use one of {', '.join(_KINDS)}")
         kind, example = _KINDS[key]
         if not isinstance(value, kind):
-            raise ConfigError(f"{where}, {key}", f"{value!r} is {type(value).__name__}", f"write {example}")
+            raise ConfigError(f"{where}, {key}", f"{show(value)} is {type(value).__name__}", f"write {example}")
     _check_scalars(document, where)
     for section in ("fields", "constants", "defaults", "casts", "values"):
         for key, value in document.get(section, {}).items():
-            _check_entry(section, key, value, f"{where}, {section}.{key}")
+            _check_entry(section, key, value, f"{where}, {section}.{shown_key(key)}")
     rules = tuple(_rule(entry, f"{where}, rules[{n}]") for n, entry in enumerate(document.get("rules", []), 1))
     paths = {name: _paths(path) for name, path in document.get("fields", {}).items()}
     event = _paths(document["event"]) if "event" in document else None
@@ -154,7 +148,7 @@ def _check_scalars(document: dict[str, Any], where: str) -> None:
     )
     for key, fits, remedy in checks:
         if key in document and not fits(document[key]):
-            raise ConfigError(f"{where}, {key}", f"{document[key]!r} can't be used", remedy)
+            raise ConfigError(f"{where}, {key}", f"{show(document[key])} can't be used", remedy)
 
 
 def _is_zone(name: str) -> bool:
@@ -170,17 +164,17 @@ def _is_zone(name: str) -> bool:
 def _check_entry(section: str, key: str, value: Any, where: str) -> None:
     if key not in TARGETS and not (key.partition(".")[0] in ("properties", "variant") and key.partition(".")[2]):
         remedy = f"use one of {', '.join(sorted(TARGETS))}, properties.NAME or variant.NAME"
-        raise ConfigError(where, f"{key!r} is no field of an event", remedy)
+        raise ConfigError(where, f"{show(key)} is no field of an event", remedy)
     if section == "fields" and not _is_path(value):
-        raise ConfigError(where, f"{value!r} is no path", 'write a path such as "user.id", or a list of them')
+        raise ConfigError(where, f"{show(value)} is no path", 'write a path such as "user.id", or a list of them')
     if section in ("constants", "defaults") and not isinstance(value, str | int | float | bool):
-        raise ConfigError(where, f"{value!r} can't be a constant", "write a text, a number, true or false")
+        raise ConfigError(where, f"{show(value)} can't be a constant", "write a text, a number, true or false")
     if section == "casts" and value not in CASTS and not (isinstance(value, str) and "%" in value):
         remedy = f'use one of {", ".join(CASTS)}, or how a time is written, such as "%d.%m.%Y %H:%M:%S"'
-        raise ConfigError(where, f"{value!r} is no cast", remedy)
+        raise ConfigError(where, f"{show(value)} is no cast", remedy)
     if section == "values" and not isinstance(value, dict):
         raise ConfigError(
-            where, f"{value!r} is no table", 'write [values.FIELD] with lines such as loyal = "returning"'
+            where, f"{show(value)} is no table", 'write [values.FIELD] with lines such as loyal = "returning"'
         )
 
 
@@ -189,12 +183,12 @@ def _rule(entry: Any, where: str) -> Rule:
         raise ConfigError(where, "the rule names no event", 'write event = "NAME"')
     unknown = set(entry) - {"event", "where", "bot"}
     if unknown:
-        raise ConfigError(where, f"{min(unknown)!r} is no key of a rule", "use event, where, bot")
+        raise ConfigError(where, f"{show(min(unknown))} is no key of a rule", "use event, where, bot")
     patterns = entry.get("where", {})
     if not isinstance(patterns, dict) or not all(isinstance(glob, str | int) for glob in patterns.values()):
-        raise ConfigError(f"{where}.where", f"{patterns!r} can't be used", 'write { path = "/downloads/*" }')
+        raise ConfigError(f"{where}.where", f"{show(patterns)} can't be used", 'write { path = "/downloads/*" }')
     if not isinstance(entry.get("bot", False), bool):
-        raise ConfigError(f"{where}.bot", f"{entry['bot']!r} is not true or false", "write true or false")
+        raise ConfigError(f"{where}.bot", f"{show(entry['bot'])} is not true or false", "write true or false")
     tests = ((path, str(glob)) for path, glob in patterns.items())
     where_parts = tuple((path, tuple(glob.removeprefix("!").split("|")), glob.startswith("!")) for path, glob in tests)
     return Rule(entry["event"], where_parts, entry.get("bot", False))

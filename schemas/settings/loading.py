@@ -42,6 +42,7 @@ from schemas.settings.sections import (
     Source,
     Web,
 )
+from schemas.toml import shown_key
 from schemas.values import as_table, as_text, as_texts
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -196,7 +197,7 @@ def _labels(reader: _Reader) -> Labels:
     given = reader.table("labels", "values")
     listed: list[AllowedValues] = []
     for name, values in (reader.problems.caught({}, as_table, given.raw, given.where) if given else {}).items():
-        where = f"{given.where if given else ''}, {name}"
+        where = f"{given.where if given else ''}, {shown_key(name)}"
         dimension = reader.problems.caught("", as_dimension, name, where)
         texts = reader.problems.caught((), as_texts, values, where, least=1)
         if dimension and texts:

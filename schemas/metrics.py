@@ -71,7 +71,20 @@ STAGE_CONVERSIONS = Metric(
 STAGE_EXPECTED_CONVERSIONS = Metric(
     "funnel_stage_expected_conversions_total", _COUNTER,
     "Conversions from this stage that its baseline leads one to expect by now, by event time.", _OF_STAGE,
-    scale=1_000_000, exported=False,
+    scale=1_000_000,
+)  # fmt: skip
+EXPECTATION_LEARNING = Metric(
+    "funnel_expectation_learning", _GAUGE,
+    "1 while a stage has too little history to expect conversions of it, 0 from then on.", (*_FUNNEL, STAGE),
+)  # fmt: skip
+EXPECTATION_READY = Metric(
+    "funnel_expectation_ready_timestamp_seconds", _GAUGE,
+    "When the stage has, or had, enough history to expect conversions of it: falls of its rate page from then on. Absent "
+    "as long as nothing is known of its history.", (*_FUNNEL, STAGE), scale=_SECOND,
+)  # fmt: skip
+EXPECTATION_LEARNED = Metric(
+    "funnel_expectation_learned_timestamp_seconds", _GAUGE, "When what is expected was last learned anew.", (SITE,),
+    scale=_SECOND,
 )  # fmt: skip
 STAGE_DROPPED = Metric(
     "funnel_stage_dropped_total", _COUNTER,
@@ -191,6 +204,7 @@ BUILD_INFO = Metric("funnel_build_info", _GAUGE, "Always 1; the labels say what 
 OF_FUNNELS = (
     ATTEMPTS_STARTED, STAGE_ENTERED, STAGE_CONVERSIONS, STAGE_EXPECTED_CONVERSIONS, STAGE_DROPPED, TRANSITIONS,
     CONVERSIONS, CONVERSION_VALUE, REFUND_VALUE, RECOVERED, STAGE_DURATION, RETRACTED, RETRACTED_VALUE, UNCOUNTED_ROWS,
+    EXPECTATION_LEARNING, EXPECTATION_READY, EXPECTATION_LEARNED,
 )  # fmt: skip
 OF_EVENTS = (EVENTS, DEAD_LETTERS, ATTEMPTS_OPEN, WATERMARK, EVENT_LAG, COUNTING_LATENCY, SINK_LATENCY)
 OF_WORKERS = (

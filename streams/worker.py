@@ -95,7 +95,7 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
     add_agents(app, follower, layout)
     add_clocks(app, follower, settings)
     app.task(lambda: annotations.follow(lambda: app.should_stop))
-    add_life(app, writer, server, health, settings)
+    add_life(app, writer, server, counters, health, settings)
     add_publisher(app, settings, instance, funnels, counters, health, writer)
     return Worker(app, follower, server, counters, health)
 
@@ -182,8 +182,9 @@ def add_clocks(app: StreamApp, follower: Follower, settings: Settings) -> None:
 
 
 def add_life(
-    app: StreamApp, writer: BatchWriter, server: MetricsServer, health: WorkerHealth, settings: Settings
-) -> None:
+    app: StreamApp, writer: BatchWriter, server: MetricsServer, counters: FunnelCounters, health: WorkerHealth,
+    settings: Settings,
+) -> None:  # fmt: skip
     """What starts before the agents and stops after them; how long a rebalance took."""
     host, _, port = settings.web.listen.rpartition(":")
     began = time.monotonic()
@@ -206,6 +207,7 @@ def add_life(
         began = time.monotonic()
         for tp in partitions:
             health.forget_partition(tp.topic, tp.partition)
+            counters.forget((tp.topic, tp.partition))
 
 
 def readiness(app: StreamApp) -> str:

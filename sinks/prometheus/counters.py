@@ -16,21 +16,26 @@ Every effect depends on its row alone, so a row taken back meets exactly the ser
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 import msgspec
 from prometheus_client.core import Metric as Family
 
 from schemas.errors import ConfigError
+from schemas.expectation.baselines import Baselines
 from schemas.funnel import Funnel
-from schemas.metrics import OF_FUNNELS, SITE, UNCOUNTED_ROWS, Metric
+from schemas.metrics import EXPECTATION_LEARNED, OF_FUNNELS, SITE, UNCOUNTED_ROWS, Metric
 from schemas.rows import Row
+from schemas.standing import Standing
 from sinks.prometheus.collector import FamilyBuilder
+from sinks.prometheus.expected import Place
 from sinks.prometheus.funnel_series import Facts, FunnelSeries, Group
 from sinks.prometheus.labels import EVERYTHING, LabelPolicy, Segment, clean
 from sinks.prometheus.series import Clock, monotonic
 
+#: ms of event time in one step of what is expected, where nothing else is said.
+STEP = 60_000
 _FACTS = attrgetter(*Facts._fields)
 
 
@@ -53,15 +58,18 @@ class Tally:
         for row in rows:
             group = groups[_FACTS(row)]
             group.dims.append(row.entry_dims)
+            group.times.append(row.event_time)
             if row.duration >= 0:
                 group.durations.append(row.duration)
             if row.value:
                 group.earn(row.value, row.currency, row.entry_dims)
 
     def add_alike(self, row: Row, dims: Iterable[tuple[str, ...]], durations: Iterable[int]) -> Group:
-        """Rows that differ from this one in nothing that counts but breakdown and duration (ms). Their money is to be added."""
+        """Rows that differ from this one in nothing that counts but breakdown and duration (ms), all of one minute of event time. Their
+        money is to be added."""
         group = self.groups[_FACTS(row)]
         group.dims.extend(dims)
+        group.times.extend([row.event_time] * (len(group.dims) - len(group.times)))
         if row.duration >= 0:
             group.durations.extend(durations)
         return group
@@ -71,30 +79,50 @@ class FunnelCounters:
     """The counters of all funnels of one worker.
 
     `funnels`: one definition per name. `site`: the label `funnel_site`. `clock`: ms, for the time that new series are
-    held at 0. Not for use by several threads at once. Raises ConfigError for two funnels of one name.
+    held at 0. `baselines`: what is expected; they may learn at any time. Not for use by several threads at once. Raises ConfigError for two funnels of one name.
     """
 
-    def __init__(self, funnels: Sequence[Funnel], labels: LabelPolicy, site: str, clock: Clock = monotonic) -> None:
+    def __init__(
+        self, funnels: Sequence[Funnel], labels: LabelPolicy, site: str, clock: Clock = monotonic,
+        baselines: Baselines | None = None,
+    ) -> None:  # fmt: skip
         self._clock = clock
+        self.baselines = baselines or Baselines(funnels, STEP)
         self._site = clean(site)
         self._funnels: dict[str, FunnelSeries] = {}
         for funnel in funnels:
             if funnel.name in self._funnels:
                 raise ConfigError(f"funnel {funnel.name}", "is defined twice", "their counts would mix: rename one")
-            self._funnels[funnel.name] = FunnelSeries(funnel, labels, self._site)
+            self._funnels[funnel.name] = FunnelSeries(funnel, labels, self._site, self.baselines)
         self._uncounted = 0
 
-    def count(self, tally: Tally) -> None:
+    def count(self, tally: Tally, place: Place | None = None, heard: int | None = None) -> None:
         """Count a chunk's newly written rows, after its ack. `is_deleted` = 1: this content is taken back.
 
-        A row that replaces another of its key comes with a copy of the former one with `is_deleted` = 1.
+        A row that replaces another of its key comes with a copy of the former one with `is_deleted` = 1. `place`: the log
+        partition that they are of, `heard`: the event time that it has reached (ms; None: none yet): so much more is expected.
         """
         now = self._clock()
         for key, group in tally.groups.items():
             facts = Facts._make(key)
             series = self._funnels.get(facts.funnel)
-            if series is None or series.version != facts.version or not series.count(facts, group, now):
+            if series is None or series.version != facts.version or not series.count(facts, group, now, place):
                 self._uncounted += len(group.dims)
+
+        if place is not None and heard is not None:
+            for series in self._funnels.values():
+                series.expect(place, heard, now)
+
+    def begin(self, place: Place, heard: int | None, standing: Mapping[Standing, int]) -> None:
+        """A log partition was built from its state: who stands where, by how many there are, and its event time (ms)."""
+        for name, series in self._funnels.items():
+            own = [(each, n) for each, n in standing.items() if each.funnel == name and each.version == series.version]
+            series.expectation.begin(place, heard, own)
+
+    def forget(self, place: Place) -> None:
+        """Another worker has the log partition."""
+        for series in self._funnels.values():
+            series.expectation.forget(place)
 
     def net(self, metric: Metric, funnel: str, *labels: str, segment: Segment = EVERYTHING) -> int:
         """Counted minus retracted since the start, in the metric's integer units, held-back increments included.
@@ -114,4 +142,6 @@ class FunnelCounters:
         for series in self._funnels.values():
             series.export(builders, now)
         builders[UNCOUNTED_ROWS.name].add({SITE: self._site}, self._uncounted)
+        if self.baselines.learned_at is not None:
+            builders[EXPECTATION_LEARNED.name].add({SITE: self._site}, self.baselines.learned_at)
         return (builder.family for builder in builders.values())

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
+from schemas.expectation.baselines import Baselines
 from schemas.funnel import Funnel
 from schemas.metrics import (
     ATTEMPTS_STARTED,
     CONVERSION_VALUE,
     CONVERSIONS,
     DIMENSION,
+    EXPECTATION_LEARNING,
+    EXPECTATION_READY,
     FUNNEL,
     RECOVERED,
     REFUND_VALUE,
@@ -18,6 +21,7 @@ from schemas.metrics import (
     STAGE_CONVERSIONS,
     STAGE_DROPPED,
     STAGE_ENTERED,
+    STAGE_EXPECTED_CONVERSIONS,
     TRANSITIONS,
     VALUE,
     Metric,
@@ -26,8 +30,10 @@ from schemas.metrics import STAGE as STAGE_LABEL
 from schemas.rows import Direction, End, Kind
 from sinks.prometheus.accounts import Account, Builders, Durations
 from sinks.prometheus.definition import plain_edges, possible_reasons, required_levels
+from sinks.prometheus.expected import FunnelExpectation, Place
 from sinks.prometheus.labels import EVERYTHING, AllowList, LabelPolicy, Segment, clean
 from sinks.prometheus.segments import Segments
+from sinks.prometheus.strata import Strata
 
 #: Currencies that may be learned; ISO 4217 has about 180 in use.
 MAX_CURRENCIES = 200
@@ -50,12 +56,14 @@ class Facts(NamedTuple):
 
 
 class Group:
-    """What rows of the same facts bring: their `entry_dims`, durations (ms), and money by (earned, currency, `entry_dims`)."""
+    """What rows of the same facts bring: their `entry_dims` and `times` (ms, alike in order), durations (ms), and money by
+    (earned, currency, `entry_dims`)."""
 
-    __slots__ = ("dims", "durations", "money")
+    __slots__ = ("dims", "durations", "money", "times")
 
     def __init__(self) -> None:
         self.dims: list[tuple[str, ...]] = []
+        self.times: list[int] = []
         self.durations: list[int] = []
         self.money: dict[tuple[bool, str, tuple[str, ...]], int] = {}
 
@@ -69,21 +77,26 @@ class Group:
 class FunnelSeries:
     """The accounts and histograms of one funnel."""
 
-    def __init__(self, funnel: Funnel, policy: LabelPolicy, site: str) -> None:
+    def __init__(self, funnel: Funnel, policy: LabelPolicy, site: str, baselines: Baselines) -> None:
         self.version = funnel.version
         self._levels = tuple(clean(level) for level in funnel.levels)
         self._required = required_levels(funnel)
         self._labels = {SITE: site, FUNNEL: clean(funnel.name)}
         self._segments = Segments(funnel, policy)
         self._open = self._segments.known()
+        self.expectation = FunnelExpectation(funnel, Strata(self._segments), baselines)
+        self._owed: dict[tuple[int, Segment], float] = {}
         self._currencies = AllowList("currency", policy.currencies, MAX_CURRENCIES)
         self._durations = [Durations({**self._labels, STAGE_LABEL: level}) for level in self._levels]
         self._accounts: dict[tuple[str, tuple[str, ...]], Account] = {}
         for metric, labels in self._from_the_start(funnel, policy):
             self._create(metric, labels, at_once=True)
 
-    def count(self, facts: Facts, rows: Group, now: int) -> bool:
-        """Add the effects of rows that share `facts`. False: not a row of this funnel's definition, nothing counted."""
+    def count(self, facts: Facts, rows: Group, now: int, place: Place | None) -> bool:
+        """Add the effects of rows that share `facts`. False: not a row of this funnel's definition, nothing counted.
+
+        `place`: the log partition that they are of; None: nothing is expected of them.
+        """
         kind = facts.kind
         if kind == Kind.MOVE:
             self._edge(facts, facts.direction, len(rows.dims), now)
@@ -99,9 +112,27 @@ class FunnelSeries:
                 self._edge(facts, Direction.FORWARD.value, len(rows.dims), now)
                 self._lasted(facts, rows)
                 self._money(facts, rows, now)
+                if place is not None:
+                    effect = (facts.stage, tuple(self._converted(facts)), facts.is_deleted == 1)
+                    self.expectation.take(place, effect, rows.dims, rows.times)
         else:
             return False
         return True
+
+    def expect(self, place: Place, heard: int, now: int) -> None:
+        """Adds what is expected of a log partition whose event time has come to `heard` (ms)."""
+        owed = self._owed
+        amounts: dict[int, dict[Segment, int]] = {}
+        for level, segment, amount in self.expectation.advance(place, heard):
+            due = owed.get((level, segment), 0.0) + amount * STAGE_EXPECTED_CONVERSIONS.scale
+            whole = max(0, int(due))  # what was expected too much is made up by what comes next: counters don't fall
+            owed[level, segment] = due - whole
+            of_level = amounts.setdefault(level, {})
+            of_level[segment] = of_level.get(segment, 0) + whole
+        for level, segments in amounts.items():
+            self._learn(segments, now)
+            account = self._account(STAGE_EXPECTED_CONVERSIONS, (self._levels[level],), now)
+            account.add(segments, now, taken_back=False)
 
     def net(self, metric: Metric, labels: tuple[str, ...], segment: Segment) -> int:
         """Counted minus retracted."""
@@ -118,6 +149,11 @@ class FunnelSeries:
         """Write all series into the families, as one scrape reads them."""
         for account in self._accounts.values():
             account.export(builders, now)
+        for level, baseline in self.expectation.levels.items():
+            labels = {**self._labels, STAGE_LABEL: self._levels[level]}
+            builders[EXPECTATION_LEARNING.name].add(labels, int(not baseline.ready))
+            if baseline.learned is not None:
+                builders[EXPECTATION_READY.name].add(dict(labels), baseline.learned.ready_at)
         for durations in self._durations[1:]:  # nothing lies before the first level
             durations.export(builders)
 
@@ -130,13 +166,19 @@ class FunnelSeries:
             yield ATTEMPTS_STARTED, ()
             if facts.recovered:
                 yield RECOVERED, ()
-        elif self._required[level]:
-            for before in range(level - 1, -1, -1):
-                if self._required[before]:
-                    yield STAGE_CONVERSIONS, (self._levels[before],)
-                    break
-                if facts.reached >> before & 1:
-                    yield STAGE_CONVERSIONS, (self._levels[before],)
+        for before in self._converted(facts):
+            yield STAGE_CONVERSIONS, (self._levels[before],)
+
+    def _converted(self, facts: Facts) -> Iterator[int]:
+        """The levels whose conversion this entry is."""
+        if facts.stage == 0 or not self._required[facts.stage]:
+            return
+        for before in range(facts.stage - 1, -1, -1):
+            if self._required[before]:
+                yield before
+                return
+            if facts.reached >> before & 1:
+                yield before
 
     def _ended(self, facts: Facts) -> Iterator[tuple[Metric, tuple[str, ...]]]:
         if facts.outcome == End.CONVERTED:
@@ -174,6 +216,7 @@ class FunnelSeries:
             yield STAGE_ENTERED, (level,)
             if index < last:
                 yield STAGE_CONVERSIONS, (level,)
+                yield STAGE_EXPECTED_CONVERSIONS, (level,)
                 for reason in possible_reasons(funnel):
                     yield STAGE_DROPPED, (level, reason.value)
         for before, after in plain_edges(funnel):

@@ -20,7 +20,7 @@ class Cross:
 
     def __init__(self, left: tuple[int, str], right: tuple[int, str], policy: LabelPolicy) -> None:
         (self.left, a), (self.right, b) = left, right
-        listed = [_cell(clean(x), clean(y)) for x in policy.values.get(a, ()) for y in policy.values.get(b, ())]
+        listed = [cell_value(clean(x), clean(y)) for x in policy.values.get(a, ()) for y in policy.values.get(b, ())]
         if len(listed) > policy.max_cells:
             listed = []
         self._cells = AllowList(f"{a}{CROSS}{b}", listed, policy.max_cells - len(listed))
@@ -33,12 +33,13 @@ class Cross:
     def cell(self, pair: tuple[Segment, Segment]) -> Segment:
         known = self._known.get(pair)
         if known is None:
-            known = self._known[pair] = self._cells.segment(_cell(pair[0].value, pair[1].value))
+            known = self._known[pair] = self._cells.segment(cell_value(pair[0].value, pair[1].value))
         return known
 
 
 class Segments:
-    """The segments of one funnel: all traffic, each value of each dimension, each cell of the listed crosses.
+    """The segments of one funnel: all traffic, each value of each dimension (`lists`: by its place), each cell of the listed
+    `crosses`.
 
     Raises ConfigError for a dimension that would be taken for all traffic or for a cross.
     """
@@ -47,46 +48,54 @@ class Segments:
         for dimension in funnel.dimensions:
             if dimension == ALL or CROSS in dimension:
                 raise ConfigError(f"funnel {funnel.name}: dimensions", repr(dimension), "choose another name")
-        self._width = len(funnel.dimensions)
+        self._width, self._names = len(funnel.dimensions), funnel.dimensions
         index = {name: i for i, name in enumerate(funnel.dimensions) if name not in IDENTIFYING}
-        self._lists = {
+        self.lists = {
             i: AllowList(name, policy.values.get(name, ()), 0 if name in policy.values else policy.max_values)
             for name, i in index.items()
         }
-        self._crosses = [
+        self.crosses = [
             Cross((index[a], a), (index[b], b), policy) for a, b in policy.crosses if a in index and b in index
         ]
 
     def known(self) -> set[Segment]:
         """Every segment that has a series by now."""
-        lists = (allowed.segments for allowed in self._lists.values())
-        return {EVERYTHING}.union(*lists, *(cross.segments for cross in self._crosses))
+        lists = (allowed.segments for allowed in self.lists.values())
+        return {EVERYTHING}.union(*lists, *(cross.segments for cross in self.crosses))
 
     def tally(self, rows: Sequence[tuple[str, ...]]) -> dict[Segment, int]:
         """How many of these rows' `entry_dims` fall into each segment. Takes whole columns, to spare a loop."""
         found = {EVERYTHING: len(rows)}
-        if not self._lists:
+        if not self.lists:
             return found
-        columns = list(zip_longest(*rows, fillvalue=NONE))
-        columns += [(NONE,) * len(rows)] * (self._width - len(columns))
-        segments = {index: list(allowed.column(columns[index])) for index, allowed in self._lists.items()}
+        segments = self.columns(rows)
         for column in segments.values():
             found.update(Counter(column))
-        for cross in self._crosses:
+        for cross in self.crosses:
             for pair, n in Counter(zip(segments[cross.left], segments[cross.right], strict=True)).items():
                 cell = cross.cell(pair)
                 found[cell] = found.get(cell, 0) + n
         return found
 
+    def columns(self, rows: Sequence[tuple[str, ...]]) -> dict[int, list[Segment]]:
+        """The segment of each row in each dimension, by the dimension's place in the funnel's."""
+        columns = list(zip_longest(*rows, fillvalue=NONE))
+        columns += [(NONE,) * len(rows)] * (self._width - len(columns))
+        return {index: list(allowed.column(columns[index])) for index, allowed in self.lists.items()}
+
+    def dimension(self, index: int) -> str:
+        """The name of the dimension at that place."""
+        return self._names[index]
+
     def of(self, entry_dims: tuple[str, ...]) -> list[Segment]:
         """The segments that one row falls into."""
         padded = entry_dims + (NONE,) * (self._width - len(entry_dims))
-        own = {index: allowed.segment(padded[index]) for index, allowed in self._lists.items()}
-        cells = [cross.cell((own[cross.left], own[cross.right])) for cross in self._crosses]
+        own = {index: allowed.segment(padded[index]) for index, allowed in self.lists.items()}
+        cells = [cross.cell((own[cross.left], own[cross.right])) for cross in self.crosses]
         return [EVERYTHING, *own.values(), *cells]
 
 
-def _cell(left: str, right: str) -> str:
+def cell_value(left: str, right: str) -> str:
     """One value of a cross. The sign inside a value gives way, so that a cell has one reading."""
     half = (MAX_LENGTH - len(CROSS)) // 2
     return CROSS.join(part.replace(CROSS, "x")[:half] for part in (left, right))

@@ -77,6 +77,13 @@ class Clock(msgspec.Struct, array_like=True, gc=False):
         return bool(self.sources) and all(source.idle for source in self.sources.values())
 
     @property
+    def heard(self) -> int | None:
+        """Event time (ms) that the events themselves have reached; unlike the watermark no tick moves it. None before the first."""
+        awake = [source.watermark for source in self.sources.values() if not source.idle]
+        found = (min(awake) if awake else self.newest) if self.sources else self.watermark
+        return None if found == NEVER else found
+
+    @property
     def newest(self) -> int:
         """Highest event time of any source, ms."""
         return max((source.watermark for source in self.sources.values()), default=NEVER)

@@ -10,8 +10,10 @@ import msgspec
 from schemas.errors import ConfigError
 from schemas.event import Event
 from schemas.rows import Row
+from schemas.standing import Standing
 from streams.engine.clock import Clock
 from streams.engine.match import CompiledFunnel
+from streams.engine.standing import standing
 from streams.engine.state import FORMAT, UnitState, pack, unpack
 from streams.engine.unit import DAY, Changes, settle
 from streams.engine.usual import NO_DIMENSIONS, NO_MONEY, Alike, Usual
@@ -22,6 +24,7 @@ from streams.engine.walk import KIND_END, KIND_ENTER, attempt_id
 META = "!"
 #: `wake` of a unit that is over.
 FINISHED = 1 << 62
+MINUTE = 60_000
 
 
 class Head(msgspec.Struct, array_like=True):
@@ -59,7 +62,8 @@ class Units:
     """`store`: packed states by key, as they are durable; `changed`: what the chunk under way makes of them. `unwritten`: those
     of them that follow from the durable ones and the clock alone, and so need not be written. `finished`: units that are over, with
     the offset of their last record; `over`: those that were so when the chunk began; `forgotten`: those that must go at once. `wakes`: when each is due. `out`: rows since they were last taken; those of usual events are packed already (`packed_rows`), and
-    `alike` tells what they have in common. `open`: open attempts by funnel."""
+    `alike` tells what they have in common. `open`: open attempts by funnel. `standing`: who stood at which stage when the state
+    was recovered."""
 
     def __init__(self, store: MutableMapping[str, bytes], funnels: Sequence[CompiledFunnel], clock: Clock) -> None:
         self.store, self.clock, self.funnels = store, clock, tuple(funnels)
@@ -72,9 +76,10 @@ class Units:
         self.forgotten: set[str] = set()
         self.out = Changes()
         self.packed_rows: list[bytes] = []
-        self.alike: dict[tuple[int, int], Alike] = {}
+        self.alike: dict[tuple[int, int, int], Alike] = {}
         self.wakes = Wakes(self.due_at)
         self.open: Counter[str] = Counter()
+        self.standing: Counter[Standing] = Counter()
         self.recover()
 
     def recover(self) -> None:
@@ -92,6 +97,7 @@ class Units:
             for tag, state in unit.funnels.items():
                 if tag in self.known_tags and state.tip.attempt is not None:
                     self.open[self.known_tags[tag].name] += 1
+                    self.standing.update(standing(self.known_tags[tag], state.tip.attempt))
         self.store.update(self.changed)
         self.changed, self.unwritten = {}, set()
 
@@ -163,19 +169,20 @@ class Units:
         if due:
             self.wakes.add(due, key)
         self.packed_rows.append(row)
-        alike = self.alike.get((how.place, shape))
+        minute = ts // MINUTE
+        alike = self.alike.get((how.place, shape, minute))
         if alike is None:
-            alike = self.alike[how.place, shape] = Alike(row, [], [], [])
+            alike = self.alike[how.place, shape, minute] = Alike(row, [], [], [])
         alike.dims.append(dims)
         alike.durations.append(duration)
         if end is not None:
             self.packed_rows.append(end)
-            alike = self.alike.get((how.place, -shape))
+            alike = self.alike.get((how.place, -shape, minute))
             if alike is None:
-                alike = self.alike[how.place, -shape] = Alike(end, [], [], [])
+                alike = self.alike[how.place, -shape, minute] = Alike(end, [], [], [])
             alike.dims.append(dims)
         if money is not NO_MONEY:
-            self.alike[how.place, shape].money.append((money, dims))
+            self.alike[how.place, shape, minute].money.append((money, dims))
         how.counts.matched += 1
         return True
 

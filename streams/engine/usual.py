@@ -55,8 +55,8 @@ class Usual(msgspec.Struct, frozen=True):
 
 
 class Alike(msgspec.Struct, gc=False):
-    """Rows of usual events that differ in nothing that counts but breakdown, duration and money. `row`: one of them, packed; `dims`:
-    packed; `durations`: ms; `money`: packed, of those that have some, with their dims."""
+    """Rows of usual events that differ in nothing that counts but breakdown, duration and money, all of one minute of event time. `row`:
+    one of them, packed; `dims`: packed; `durations`: ms; `money`: packed, of those that have some, with their dims."""
 
     row: bytes
     dims: list[bytes]

@@ -134,7 +134,7 @@ class Follower:
         )
         if effects is None or result is None:
             return
-        self.counters.count(effects.tally)
+        self.counters.count(effects.tally, (chunk.topic, chunk.partition), effects.partition.clock.heard)
         for progress in result.progress:
             self.count_outcomes(progress)
             if progress.watermark > NEVER:
@@ -150,6 +150,9 @@ class Follower:
 
     def begin(self, unit_log: UnitLog, number: int) -> None:
         """A partition was built from its state: what it holds was told by whoever had it before."""
+        partition = unit_log.partition(number)
+        self.counters.begin((unit_log.topic, number), partition.clock.heard, partition.units.standing)
+        partition.units.standing.clear()
         for progress in (unit_log.partition(number).progress(funnel) for funnel in unit_log.funnels):
             self._told[progress.funnel, progress.version, progress.log, progress.partition] = progress
 

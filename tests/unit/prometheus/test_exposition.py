@@ -17,6 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from schemas import metrics
 from schemas.annotation import Annotation
+from schemas.expectation.curve import learn_curve
+from schemas.expectation.learned import Counts, LearnedStep
 from schemas.funnel import Funnel
 from schemas.metrics import METRICS, Metric, Type
 from schemas.reasons import Outcome, Reason
@@ -50,6 +52,10 @@ def full(shop: Funnel, row: Callable[..., Row]) -> CollectorRegistry:
         for text in HOSTILE
         for kind, value in (("enter", 10**9), ("end", None), ("move", None), ("refund", -1))
     ]  # fmt: skip
+    for baseline in counters.baselines.by_level.values():
+        curve = learn_curve({0: 1}, counters.baselines.unit, 60)
+        learned = LearnedStep(baseline.step.fingerprint, 0, 1, 1, Counts(2, 1), curve)
+        assert counters.baselines.learn(learned, "UTC", 1_700_000_000_000)
     counters.count(Tally(rows))
     counters.count(Tally([msgspec.structs.replace(r, is_deleted=1) for r in rows]))
     health = WorkerHealth("example", ["shop"], ["clicks"], ["transitions"], "0.1.0")

@@ -1,0 +1,175 @@
+"""Expected conversions of one funnel, while event time goes on in each log partition by itself.
+
+What is at risk belongs to a log partition: it moves with the partition to another worker, which builds it again from the
+attempts that are open. Rows wait until their step of time is closed, so the cost is by the step, not by the row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+
+from schemas.expectation.at_risk import AtRisk
+from schemas.expectation.baselines import Baseline, Baselines
+from schemas.expectation.curve import Hazards
+from schemas.funnel import Funnel
+from schemas.standing import Standing
+from sinks.prometheus.labels import Segment
+from sinks.prometheus.strata import Strata, Stratum, baseline_segment
+
+#: A log partition: its topic and number.
+Place = tuple[str, int]
+#: Rows of one step that wait as they are; beyond, they are counted by stratum at once.
+WAITING = 20_000
+
+Dims = tuple[str, ...]
+
+
+class Moves:
+    """Rows of one step of time that have the same effect: entries to `level`, conversions of the levels `converts`."""
+
+    __slots__ = ("counts", "rows")
+
+    def __init__(self) -> None:
+        self.rows: list[Dims] = []
+        self.counts: Counter[Stratum] = Counter()
+
+    def add(self, rows: Iterable[Dims], strata: Strata) -> None:
+        self.rows.extend(rows)
+        if len(self.rows) > WAITING:
+            self.settle(strata)
+
+    def settle(self, strata: Strata) -> Counter[Stratum]:
+        """By stratum."""
+        if self.rows:
+            self.counts.update(strata.count(self.rows))
+            self.rows = []
+        return self.counts
+
+
+#: The level entered, the levels whose conversion that is, and whether it is taken back.
+Effect = tuple[int, tuple[int, ...], bool]
+
+
+class PartitionExpectation:
+    """One funnel in one log partition. `heard`: event time that the partition has reached (ms)."""
+
+    def __init__(self, strata: Strata, levels: dict[int, Baseline], unit: int) -> None:
+        self._strata, self._levels, self._unit = strata, levels, unit
+        self._stages: dict[int, AtRisk[Stratum]] = {}
+        self._waiting: dict[int, dict[Effect, Moves]] = {}
+        self._edition = -1
+        self.now: int | None = None
+
+    def begin(self, heard: int | None, standing: Iterable[tuple[Standing, int]], edition: int) -> None:
+        """Takes over from whoever had the partition. `standing`: who had not converted, and how many of them; their conversions until
+        `heard` were expected already."""
+        self.now = None if heard is None else heard // self._unit
+        self._follow(edition)
+        for each, count in standing:
+            stage = self._stages.get(each.level)
+            if stage is not None:
+                for stratum in self._strata.count([each.dims]):
+                    stage.restore(each.since // self._unit, stratum, count)
+
+    def take(self, effect: Effect, dims: Sequence[Dims], times: Sequence[int]) -> None:
+        """Rows of one effect; `times`: ms."""
+        unit = self._unit
+        if not dims or not any(level in self._stages for level in (effect[0], *effect[1])):
+            return
+        first, last = min(times) // unit, max(times) // unit
+        if first == last:
+            self._moves(first, effect).add(dims, self._strata)
+            return
+        parts: dict[int, list[Dims]] = {}
+        for time, row in zip(times, dims, strict=True):
+            parts.setdefault(time // unit, []).append(row)
+        for step, rows in parts.items():
+            self._moves(step, effect).add(rows, self._strata)
+
+    def advance(self, heard: int, edition: int) -> Iterator[tuple[int, dict[Stratum, float]]]:
+        """What may be expected by this time that was not before: by level and stratum."""
+        self._follow(edition)
+        to = heard // self._unit
+        for step in sorted(step for step in self._waiting if step < to):
+            for (entered, converts, back), moves in self._waiting.pop(step).items():
+                for stratum, count in moves.settle(self._strata).items():
+                    amount = -count if back else count
+                    if entered in self._stages:
+                        self._stages[entered].add(step, stratum, amount, 0)
+                    for level in converts:
+                        if level in self._stages:
+                            self._stages[level].add(step, stratum, 0, amount)
+        self.now = to if self.now is None else max(self.now, to)
+        for level, stage in self._stages.items():
+            expected = stage.advance(to)
+            if expected:
+                yield level, expected
+
+    def _moves(self, step: int, effect: Effect) -> Moves:
+        effects = self._waiting.setdefault(step, {})
+        found = effects.get(effect)
+        if found is None:
+            found = effects[effect] = Moves()
+        return found
+
+    def _follow(self, edition: int) -> None:
+        """Stages that are ready by now are followed, by the curves that were learned last."""
+        if edition == self._edition:
+            return
+        self._edition = edition
+        for level, baseline in self._levels.items():
+            if not baseline.ready or baseline.learned is None:
+                self._stages.pop(level, None)
+            elif level in self._stages:
+                self._stages[level].take_over(baseline.learned.curve)
+            else:
+                stage = self._stages[level] = AtRisk(baseline.learned.curve, Asked(baseline, self._strata).hazards)
+                if self.now is not None:
+                    stage.begin(self.now)
+
+
+class Asked:
+    """The hazards of strata, by the baseline of their stage."""
+
+    __slots__ = ("_baseline", "_strata")
+
+    def __init__(self, baseline: Baseline, strata: Strata) -> None:
+        self._baseline, self._strata = baseline, strata
+
+    def hazards(self, stratum: Stratum, at: int) -> Hazards | None:
+        return self._baseline.hazards(baseline_segment(stratum), at, anyway=self._strata.divides(stratum))
+
+
+class FunnelExpectation:
+    """One funnel, in all log partitions of this worker."""
+
+    def __init__(self, funnel: Funnel, strata: Strata, baselines: Baselines) -> None:
+        self._strata, self._baselines = strata, baselines
+        self.levels = {level: baseline for (name, level), baseline in baselines.by_level.items() if name == funnel.name}
+        self._places: dict[Place, PartitionExpectation] = {}
+
+    def begin(self, place: Place, heard: int | None, standing: Iterable[tuple[Standing, int]]) -> None:
+        """A log partition was built from its state; its event time is `heard` (ms, None: it has none yet)."""
+        found = self._places[place] = PartitionExpectation(self._strata, self.levels, self._baselines.unit)
+        found.begin(heard, standing, self._baselines.edition)
+
+    def forget(self, place: Place) -> None:
+        """Another worker has the partition."""
+        self._places.pop(place, None)
+
+    def take(self, place: Place, effect: Effect, dims: Sequence[Dims], times: Sequence[int]) -> None:
+        """Rows of one effect, counted in this partition."""
+        found = self._places.get(place)
+        if found is not None:
+            found.take(effect, dims, times)
+
+    def advance(self, place: Place, heard: int) -> Iterator[tuple[int, Segment, float]]:
+        """Conversions that are expected by now and were not before, by level and segment."""
+        partition = self._places.get(place)
+        if partition is None:
+            return
+        for level, expected in partition.advance(heard, self._baselines.edition):
+            for stratum, amount in expected.items():
+                yield from zip(repeat(level), self._strata.series(stratum), repeat(amount))

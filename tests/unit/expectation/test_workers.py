@@ -1,0 +1,139 @@
+"""Expected conversions through the engine and the counters: right in health, additive over workers, unchanged by takeovers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from schemas.event import Event
+from sinks.prometheus.labels import EVERYTHING, Segment
+from tests.unit.expectation.shop import MINUTE, START, Worker, chunks, events, funnel, visits
+
+PARTITIONS = 3
+SEGMENTS = [
+    EVERYTHING, Segment("channel", "paid"), Segment("channel", "email"), Segment("device", "mobile"),
+    Segment("channel×device", "paid×mobile"),
+]  # fmt: skip
+
+
+def one_worker(seen: Sequence[Event], size: int = 200) -> Worker:
+    worker = Worker(funnel(), {})
+    for number, chunk in chunks(random.Random(1), seen, PARTITIONS, size):
+        worker.follow(number, chunk)
+    return worker
+
+
+@pytest.fixture(scope="module")
+def healthy() -> list[Event]:
+    """Ten hours, 20 visits a minute."""
+    rng = random.Random(3)
+    return events(rng, visits(rng, 600, 20))
+
+
+def test_in_health_all_is_as_expected(healthy: list[Event]) -> None:
+    worker = one_worker(healthy)
+    for level in ("view", "cart"):
+        for segment in SEGMENTS:
+            observed, expected = worker.observed(level, segment), worker.expected(level, segment)
+            assert observed > 500
+            assert observed == pytest.approx(expected, abs=4 * expected**0.5), (level, segment)
+
+
+def test_all_traffic_is_the_sum_of_its_cells(healthy: list[Event]) -> None:
+    worker = one_worker(healthy)
+    whole = worker.expected("view")
+    for dimension, values in {
+        "channel": ("paid", "email"),
+        "device": ("mobile", "desktop"),
+        "channel×device": ("paid×mobile", "paid×desktop", "email×mobile", "email×desktop"),
+    }.items():
+        assert sum(worker.expected("view", Segment(dimension, value)) for value in values) == pytest.approx(whole)
+
+
+def test_where_chunks_are_cut_changes_nothing(healthy: list[Event]) -> None:
+    seen = healthy[:6_000]
+    coarse, fine = one_worker(seen, 500), one_worker(seen, 20)
+    for level in ("view", "cart"):
+        assert fine.expected(level) == pytest.approx(coarse.expected(level), rel=1e-6)
+
+
+def test_a_change_of_mix_is_no_fall() -> None:
+    """Suddenly nine of ten visitors come by the channel that converts half as well."""
+    rng = random.Random(4)
+    before, after = visits(rng, 120, 20), visits(rng, 480, 20, paid=0.95)
+    shift = 120 * MINUTE
+    moved = [type(v)(v.at + shift, f"n{v.session}", v.channel, v.device) for v in after]
+    worker = one_worker(events(rng, [*before, *moved]))
+    observed, expected = worker.observed("view"), worker.expected("view")
+    assert observed == pytest.approx(expected, abs=4 * expected**0.5)
+    assert expected < 0.4 * 20 * 600  # the mean rate of both would be 0.45
+
+
+def test_a_fall_is_missed_conversions(healthy: list[Event]) -> None:
+    rng = random.Random(3)
+    fallen = events(rng, visits(rng, 600, 20), fault=(START, "buy", 0.4))
+    worker = one_worker(fallen)
+    assert worker.observed("view") == pytest.approx(worker.expected("view"), rel=0.05)
+    assert worker.observed("cart") / worker.expected("cart") < 0.45
+
+
+def test_workers_that_hand_partitions_over_expect_the_same(healthy: list[Event]) -> None:
+    """Three workers; every partition changes hands at random, and now and then one of them is killed: its memory is gone, what is
+    durable stays. Together they expect what one without interruption does."""
+    alone = one_worker(healthy)
+    stores: dict[int, dict[str, bytes]] = {}
+    workers = [Worker(funnel(), stores) for _ in range(3)]
+    gone: list[Worker] = []
+    owner = dict.fromkeys(range(PARTITIONS), 0)
+    rng, moves = random.Random(8), 0
+    for number, chunk in chunks(random.Random(1), healthy, PARTITIONS):
+        if rng.random() < 0.2:
+            workers[owner[number]].leave(number)
+            owner[number] = (owner[number] + rng.randint(1, 2)) % 3
+            moves += 1
+        if rng.random() < 0.05:
+            victim = rng.randrange(3)
+            gone.append(workers[victim])
+            workers[victim] = Worker(funnel(), stores)
+            moves += 1
+        workers[owner[number]].follow(number, chunk)
+    assert moves > 20
+    for level in ("view", "cart"):
+        for segment in SEGMENTS:
+            shared = sum(worker.expected(level, segment) for worker in [*workers, *gone])
+            assert shared == pytest.approx(alone.expected(level, segment), rel=0.01), (level, segment)
+            assert sum(worker.observed(level, segment) for worker in [*workers, *gone]) == alone.observed(
+                level, segment
+            )
+
+
+def test_without_history_nothing_is_expected_and_that_is_said(healthy: list[Event]) -> None:
+    worker = Worker(funnel(), {}, seeded=False)
+    for number, chunk in chunks(random.Random(1), healthy[:2_000], PARTITIONS):
+        worker.follow(number, chunk)
+    assert worker.expected("view") == 0
+    assert worker.observed("view") > 0
+    said = {
+        (sample.name, sample.labels["funnel_stage"]): sample.value
+        for family in worker.counters.families()
+        for sample in family.samples
+        if sample.name == "funnel_expectation_learning"
+    }
+    assert said == {("funnel_expectation_learning", "view"): 1, ("funnel_expectation_learning", "cart"): 1}
+
+
+def test_a_stage_that_is_learned_while_the_worker_runs_is_expected_from_then_on(healthy: list[Event]) -> None:
+    worker, seeded = Worker(funnel(), {}, seeded=False), Worker(funnel(), {})
+    half = len(healthy) // 2
+    for number, chunk in chunks(random.Random(1), healthy[:half], 1):
+        worker.follow(number, chunk)
+    for baseline in seeded.counters.baselines.by_level.values():
+        assert baseline.learned is not None
+        worker.counters.baselines.learn(baseline.learned, "UTC", START)
+    before = worker.observed("view")
+    for number, chunk in chunks(random.Random(1), healthy[half:], 1):
+        worker.follow(number, [(half + offset, event) for offset, event in chunk])
+    seen = worker.observed("view") - before
+    assert 0.85 * seen < worker.expected("view") < 1.02 * seen  # who came before is not expected: no false fall

@@ -16,6 +16,7 @@ from schemas.metrics import (
     DEAD_LETTERS,
     DIMENSION,
     EVENTS,
+    EXPECTATION_READY,
     FUNNEL,
     SINK_ERRORS,
     SINK_QUEUE_AGE,
@@ -47,9 +48,9 @@ class Pipeline:
 
     def alerts(self, funnels: Sequence[Funnel]) -> list[Alert]:
         """All of them."""
-        expectation = [self._expectation_absent()] if STAGE_EXPECTED_CONVERSIONS.exported else []
         return [
-            self._stalled(), self._absent(funnels), *expectation, self._dead_letters(), self._sink(), self._watchdog()
+            self._stalled(), self._absent(funnels), self._expectation_absent(), self._dead_letters(), self._sink(),
+            self._watchdog(),
         ]  # fmt: skip
 
     def _stalled(self) -> Alert:
@@ -98,12 +99,18 @@ class Pipeline:
         return self._alert(n.METRICS_ABSENT, expression, PAGE, summary, *checks)
 
     def _expectation_absent(self) -> Alert:
+        """Nothing is expected of a funnel, and its history is not growing towards it either."""
         expected = select(STAGE_EXPECTED_CONVERSIONS, **self._of_site, **{DIMENSION: ALL})
         expression = lines(
             f"count by ({SITE}, {FUNNEL}) ({select(n.THRESHOLD, **self._of_site)})",
             f"unless on ({SITE}, {FUNNEL}) count by ({SITE}, {FUNNEL}) ({expected})",
+            f"unless on ({SITE}, {FUNNEL}) count by ({SITE}, {FUNNEL}) "
+            f"({select(EXPECTATION_READY, **self._of_site)} > time())",
         )
-        checks = ("`funnelwatch check` and the worker's log say what is missing to compute expected conversions.",)
+        checks = (
+            "Does the sink run, and does it reach ClickHouse? It learns from the history there; its log says what is wrong.",
+            "Years of history elsewhere? `funnelwatch seed` learns from files, and need not be waited for.",
+        )
         summary = "{{ $labels.funnel }}: no expected conversions, so no fall of its rates can be told"
         return self._alert(n.EXPECTATION_ABSENT, expression, TICKET, summary, *checks, wait=HOUR)
 

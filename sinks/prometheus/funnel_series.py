@@ -147,13 +147,15 @@ class FunnelSeries:
 
     def export(self, builders: Builders, now: int) -> None:
         """Write all series into the families, as one scrape reads them."""
-        for account in self._accounts.values():
-            account.export(builders, now)
         for level, baseline in self.expectation.levels.items():
             labels = {**self._labels, STAGE_LABEL: self._levels[level]}
             builders[EXPECTATION_LEARNING.name].add(labels, int(not baseline.ready))
+            if baseline.ready:  # its series stand at 0 from now on; while it learns it has none
+                self._account(STAGE_EXPECTED_CONVERSIONS, (self._levels[level],), now)
             if baseline.learned is not None:
                 builders[EXPECTATION_READY.name].add(dict(labels), baseline.learned.ready_at)
+        for account in self._accounts.values():
+            account.export(builders, now)
         for durations in self._durations[1:]:  # nothing lies before the first level
             durations.export(builders)
 
@@ -216,7 +218,6 @@ class FunnelSeries:
             yield STAGE_ENTERED, (level,)
             if index < last:
                 yield STAGE_CONVERSIONS, (level,)
-                yield STAGE_EXPECTED_CONVERSIONS, (level,)
                 for reason in possible_reasons(funnel):
                     yield STAGE_DROPPED, (level, reason.value)
         for before, after in plain_edges(funnel):

@@ -66,6 +66,8 @@ class Exporter(Loopback):
         for funnel in FUNNELS:
             of_funnel = f'funnel_site="{SITE}",funnel="{funnel}"'
             lines.append(f'{m.ATTEMPTS_STARTED.name}{{{of_funnel},dimension="all",value="all"}} {time.monotonic()}')
+            ready = f'{m.EXPECTATION_READY.name}{{{of_funnel},funnel_stage="first"}}'
+            lines.append(f"{ready} {time.time() + 1_000_000}")
             lines.append(f'{m.EVENTS.name}{{{of_funnel},outcome="matched"}} {10 * time.monotonic()}')
         return "\n".join([*lines, ""])
 

@@ -12,6 +12,7 @@ from tests.alerts.shop import (
     alert,
     background,
     checkout,
+    learning,
     phases,
     series,
     started,
@@ -129,6 +130,18 @@ def _few_refused() -> Scenario:
     return Scenario("few-refused", (*rest, letters), (Moment(140, ()), Moment(180, ())), groups=OTHERS)
 
 
+def _nothing_learned() -> Scenario:
+    """Nothing is expected of two funnels: of one nothing is known, the other should have been ready long ago. A third still learns."""
+    minutes = 240
+    rest = background(minutes, without=frozenset((m.EXPECTATION_READY.name,)))
+    rest += [learning("newsletter", minutes, until=600), learning("lead-form", minutes, until=1_000_000_000)]
+    fired = [
+        alert(n.EXPECTATION_ABSENT, ("severity", "ticket"), *OPERATED, ("funnel", funnel))
+        for funnel in ("newsletter", "purchase")
+    ]
+    return Scenario("nothing-learned", tuple(rest), (Moment(50, ()), Moment(90, tuple(fired))), groups=OTHERS)
+
+
 def _sink() -> Scenario:
     """ClickHouse refuses for 20 minutes."""
     rest = background(120, without=frozenset((m.SINK_ROWS.name, m.SINK_ERRORS.name)))
@@ -186,6 +199,7 @@ OF_OTHERS: tuple[Scenario, ...] = (
     _other_definitions(),
     _refused(),
     _few_refused(),
+    _nothing_learned(),
     _sink(),
     _old_queue(),
     _tracking("required-step-silent", CHECKOUT, required=True, later=20),

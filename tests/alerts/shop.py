@@ -58,10 +58,16 @@ def background(minutes: int, *, without: frozenset[str] = frozenset()) -> list[S
             for one in (
                 started(funnel, steady(minutes, 30)),
                 series(m.EVENTS, steady(minutes, 200), ("funnel", funnel), ("outcome", "matched")),
+                learning(funnel, minutes, until=1_000_000_000),
             )
         ),
     )
     return [one for one in every if one.metric not in without]
+
+
+def learning(funnel: str, minutes: int, until: int) -> Series:
+    """When the funnel has enough history (s)."""
+    return series(m.EXPECTATION_READY, steady(minutes, 0), ("funnel", funnel), ("funnel_stage", "first"), start=until)
 
 
 def started(funnel: str, phases: Iterable[Phase]) -> Series:

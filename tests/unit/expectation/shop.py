@@ -68,7 +68,8 @@ class Visit(msgspec.Struct, frozen=True):
 
 def visits(rng: random.Random, minutes: int, per_minute: float, paid: float = 0.5) -> list[Visit]:
     """Entries over this time from START on; `paid`: the share of that channel."""
-    found, at = [], 0.0
+    found: list[Visit] = []
+    at = 0.0
     while (at := at + rng.expovariate(per_minute)) < minutes:
         channel = "paid" if rng.random() < paid else "email"
         found.append(Visit(START + int(at * MINUTE), f"s{len(found)}", channel, rng.choice(DEVICES)))
@@ -99,10 +100,8 @@ def learned(definition: Funnel, level: int) -> LearnedStep:
     """What four weeks of the shop teach of the step from that level on, with as many visits of each kind."""
     n = 100_000
     rate = {channel: rates[level] for channel, rates in RATES.items()}
-    if level:  # who gets here has come through the step before
-        n_of = {channel: int(n * rates[0]) for channel, rates in RATES.items()}
-    else:
-        n_of = dict.fromkeys(RATES, n)
+    # Who gets to a later level has come through the step before.
+    n_of = {channel: int(n * rates[0]) if level else n for channel, rates in RATES.items()}
     cells = {
         f"{channel}×{device}": Counts(n_of[channel] // 2, int(n_of[channel] // 2 * rate[channel]))
         for channel in RATES

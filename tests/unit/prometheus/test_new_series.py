@@ -63,6 +63,9 @@ def test_buckets_include_their_upper_bound() -> None:
 def test_known_series_stand_at_0_from_the_start(shop: Funnel, read: Read) -> None:
     policy = LabelPolicy(values={"channel": ("paid",)}, currencies=("EUR",))
     found = read(FunnelCounters([shop], policy, "example").families())
+    learning = {key for key in found if key[0] == "funnel_expectation_learning"}
+    assert {found.pop(key) for key in learning} == {1}
+    assert len(learning) == 3
     assert set(found.values()) == {0}
     segments = [("all", "all")]
     segments += [("channel", value) for value in ("paid", "(none)", "other")]

@@ -129,7 +129,7 @@ def test_figures_move_the_fault_shows_and_ctrl_c_leaves_nothing(start: Callable[
         found = rates(config) if "Ctrl-C ends all" in demo.said else found
         return min(found.before[0], found.during[0]) >= CHECKOUTS
 
-    demo.until(enough)
+    demo.until(enough, 200.0)
     assert found.before[1] / found.before[0] > 0.5
     assert found.during[1] / found.during[0] < 0.35
     demo.until(lambda: len(set(re.findall(r"purchase: visit ([0-9,]+)", demo.said))) >= 3)
@@ -137,6 +137,7 @@ def test_figures_move_the_fault_shows_and_ctrl_c_leaves_nothing(start: Callable[
     assert visits == sorted(visits)
     assert f"  worker      http://{load_settings(config, {}, {}).web.listen}/metrics" in demo.said
     demo.until(lambda: "mobile × instagram loses 80% at purchase" in demo.said)
+    demo.until(lambda: "  a bug goes live: mobile × instagram can't get past purchase (80% fail)\n" in demo.said)
 
     assert len(demo.processes()) >= 6  # the demo, Kafka, ClickHouse, the worker and the sink with their guards
     demo.process.send_signal(signal.SIGINT)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,7 +14,10 @@ import msgspec
 from schemas.settings import Log, LogFormat
 
 #: Libraries that tell of each rebalance over dozens of lines; at `debug` they are heard, too.
-CHATTY = ("faust", "mode", "aiokafka", "kafka", "clickhouse_connect", "aiohttp", "streams")
+CHATTY = ("faust", "mode", "clickhouse_connect", "aiohttp", "streams")
+
+#: Libraries that log passwords and tokens at `debug`: not heard then.
+CREDULOUS = ("kafka", "aiokafka")
 
 
 class JsonLines(logging.Formatter):
@@ -29,14 +35,34 @@ class JsonLines(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
-def set_up(settings: Log) -> None:
-    """Sends all logging to standard error in the form that the settings ask for."""
+class Discreet(logging.Formatter):
+    """Another formatter's lines without the secrets: libraries log what they were given."""
+
+    def __init__(self, inner: logging.Formatter, secrets: Iterable[str]) -> None:
+        super().__init__()
+        self._inner = inner
+        spelled = {
+            form for secret in secrets if secret for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])
+        }
+        every = "|".join(map(re.escape, sorted(spelled, key=len, reverse=True)))
+        self._hide = re.compile(every).sub if every else None
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = self._inner.format(record)
+        return line if self._hide is None else self._hide("(secret)", line)
+
+
+def set_up(settings: Log, secrets: Iterable[str] = ()) -> None:
+    """Sends all logging to standard error in the form that the settings ask for. `secrets`: texts that no line may hold."""
     handler = logging.StreamHandler(sys.stderr)
     if settings.format is LogFormat.JSON:
-        handler.setFormatter(JsonLines())
+        lines: logging.Formatter = JsonLines()
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+        lines = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+    handler.setFormatter(Discreet(lines, secrets))
     level = logging.getLevelNamesMapping()[settings.level.value.upper()]
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in CHATTY:
         logging.getLogger(name).setLevel(level if level <= logging.DEBUG else logging.WARNING)
+    for name in CREDULOUS:
+        logging.getLogger(name).setLevel(max(level, logging.INFO) if level <= logging.DEBUG else logging.WARNING)

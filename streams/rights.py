@@ -18,9 +18,11 @@ TOPIC, GROUP = "topic", "group"
 READ, WRITE, DESCRIBE, CREATE, CONFIGS = "Read", "Write", "Describe", "Create", "DescribeConfigs"
 #: Commands that reach Kafka, in the order in which they are listed. `run` is two processes.
 COMMANDS = (
+    "inspect",
     "topics",
     "run --only worker",
     "run --only sink",
+    "leave",
     "lag",
     "replay",
     "dead-letters list",
@@ -81,9 +83,11 @@ def acls(command: str, settings: Settings, funnels: Sequence[Funnel]) -> tuple[A
     needed: dict[str, list[Acl]] = {
         "topics": seen,
         "run --only worker": [
-            *seen, *topics(sources, READ), *topics([*logs, *states], READ, WRITE), *written, *announced, *groups,
+            *seen, *topics(sources, READ), *topics([*logs, *states, names.live(prefix)], READ, WRITE), *written, *announced, *groups,
         ],
         "run --only sink": [*seen, *topics([*stored, transitions, letters], READ), *announced, *groups],
+        "inspect": topics(sources, READ, DESCRIBE),
+        "leave": groups,
         "lag": [*topics([*sources, *logs, transitions, letters], DESCRIBE), *known_groups],
         "replay": topics(sources, WRITE, DESCRIBE),
         "dead-letters list": topics([letters], READ, DESCRIBE),
@@ -113,7 +117,9 @@ _PERSONAL = ("transitions", "attempts", "events", "dead_letters")
 #: What each command needs of ClickHouse. Views are read with the reader's own rights.
 GRANTS: dict[str, tuple[Grant, ...]] = {
     "migrate": (Grant("CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP VIEW, SELECT, INSERT"),),
-    "run --only sink": (Grant("INSERT", ("transitions", "progress", "dead_letters", "events", "definitions")),),
+    "run --only sink": (
+        Grant("INSERT", ("transitions", "progress", "dead_letters", "events", "definitions", "annotations")),
+    ),
     "report": (
         Grant(
             "SELECT",

@@ -98,6 +98,16 @@ def keys_of(section: str) -> tuple[Key, ...]:
     )
 
 
+def secrets_of(settings: Settings) -> list[str]:
+    """The texts of all secrets that are set. For whoever has to keep them out of something."""
+    found = []
+    for section in SECTIONS:
+        held = getattr(settings, section) if section else settings
+        if isinstance(held, msgspec.Struct):
+            found += [getattr(held, key.name).reveal() for key in keys_of(section) if key.secret]
+    return [text for text in found if text]
+
+
 def accepted(section: str) -> tuple[str, ...]:
     """All keys that may stand in a section of the file."""
     plain = [

@@ -19,7 +19,10 @@ MAX_LENGTH = 120
 #: Dimensions that name a person, a session or an order: in ClickHouse if declared, never on a metric.
 IDENTIFYING = frozenset({"event_id", "session_id", "visitor_id", "user_id", "account_id", "order_id"})
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+#: Control characters, separators of lines, what turns text around, invisible tags, halves of surrogate pairs.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 class Segment(NamedTuple):

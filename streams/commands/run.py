@@ -18,6 +18,7 @@ from schemas.definitions import load_funnels
 from schemas.errors import ConfigError, SinkError
 from schemas.funnel import Funnel
 from schemas.settings import Settings
+from schemas.settings.keys import secrets_of
 from streams import logs
 from streams.commands.configuration import read_settings, settings_options, user_errors
 from streams.topics import SINK, WORKER, Layout, prepare
@@ -42,7 +43,7 @@ def run(config: Path | None, pairs: tuple[str, ...], only: str | None, supervise
     with user_errors():
         settings = read_settings(config, pairs)
         funnels = load_funnels(settings.funnels)
-    logs.set_up(settings.log)
+    logs.set_up(settings.log, secrets_of(settings))
     if only is None:
         sys.exit(supervise([command(role, config, pairs) for role in ROLES]))
     if supervised:

@@ -9,15 +9,17 @@ from typing import Any
 import msgspec
 
 from schemas.dead_letter import DeadLetter
-from schemas.decode import Decode
+from schemas.decode import Decode, Format
+from schemas.decode.framed import SchemaStore, schema_id
 from schemas.errors import ConfigError, InvalidEvent
 from schemas.event import HEARTBEAT
 from schemas.privacy.sealing import Seal, is_sealed
-from schemas.settings import Settings, Source
+from schemas.settings import Registry, Settings, Source
 from sinks.kafka import BatchWriter, KeyValue
 from streams.dead_letters.found import Found
 from streams.decoding import source_decoder
 from streams.engine.match import ID_OF
+from streams.registry import SchemaRegistry
 
 #: Why a letter can't be put back, beside the reasons of its record.
 SEALED, GONE, NO_SOURCE = "sealed", "gone", "no_source"
@@ -62,8 +64,10 @@ class Reader:
         secret = settings.privacy.dead_letter_key.reveal()
         self._seal = Seal(secret) if secret else None
         self._record_at, self._now = record_at, now
+        self._schemas = SchemaStore()
+        self._registry = settings.registry
         self._sources: Mapping[str, tuple[Source, Decode]] = {
-            source.topic: (source, source_decoder(settings, source)) for source in settings.sources
+            source.topic: (source, source_decoder(settings, source, self._schemas)) for source in settings.sources
         }
 
     def original(self, letter: DeadLetter) -> Original | Refusal:
@@ -86,6 +90,9 @@ class Reader:
         if known is None:
             return Refusal(letter.id, NO_SOURCE, MEANINGS[NO_SOURCE])
         source, decode = known
+        number = schema_id(original.payload) if source.format is Format.CONFLUENT else None
+        if number is not None and number not in self._schemas.readers and number not in self._schemas.refused:
+            asyncio.run(learn(self._registry, self._schemas, number))
         try:
             event = decode(original.payload or b"", self._now)
         except InvalidEvent as error:
@@ -95,6 +102,16 @@ class Reader:
             if own is None or own.encode() != original.key:
                 return Refusal(letter.id, "key_mismatch", "the record's key is not the id that keyed_by names")
         return event.ts
+
+
+async def learn(settings: Registry, schemas: SchemaStore, number: int) -> None:
+    """Fetches a schema, or the word that there is none. Raises RegistryFault: nothing is refused while it is away."""
+    registry = SchemaRegistry(settings)
+    registry.store = schemas
+    try:
+        await registry.fetch(number)
+    finally:
+        await registry.close()
 
 
 #: Letters that are held in memory before they are written.

@@ -9,17 +9,18 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from clickhouse_connect.driver.client import Client
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
 from schemas import topics as names
 from schemas.definitions import load_funnels
-from schemas.settings import Settings, load_settings
+from schemas.settings import ClickHouse, Settings, load_settings
 from sinks.clickhouse.client import connect
 from sinks.embedded.clickhouse import EmbeddedClickHouse
 from sinks.embedded.kafka import EmbeddedKafka
 from streams.cli import cli
-from streams.rights import COMMANDS, acls, merged
+from streams.rights import COMMANDS, GRANTS, acls, grant_statements, merged
 from tests.e2e.child import Child, free_port
 from tests.e2e.stack import until
 from tests.security.access import allow_all
@@ -146,6 +147,18 @@ def test_rights_are_printed_as_kafkas_commands_and_as_sql(careful: Careful) -> N
     assert f"GRANT INSERT ON `{database}`.transitions TO `{CLICKHOUSE_USER}`;" in lines
     alone = careful.run("rights", "report", "--principal", "User:CN=x")
     assert "kafka-acls" not in alone.output
+
+
+def test_grants_are_what_clickhouse_can_read(client: Client) -> None:
+    """Its own parser takes them, with the names of the rights; the embedded engine has no users to give them to."""
+    clickhouse = ClickHouse(user="marketing", cluster="c1")
+    for command in GRANTS:
+        for statement in grant_statements(command, clickhouse):
+            assert statement.startswith("GRANT ON CLUSTER `c1` ")
+            ((formatted,),) = client.query(
+                "SELECT formatQuerySingleLine({sql:String})", parameters={"sql": statement}
+            ).result_rows
+            assert str(formatted).endswith(" TO marketing")
 
 
 def test_clickhouse_of_another_authority_or_user_is_one_line(careful: Careful, tmp_path: Path) -> None:

@@ -147,6 +147,7 @@ async def test_a_fault_is_marked_where_it_strikes(site: Site, page: Page) -> Non
     cell = await page.run("document.querySelector('#segments td.fell').innerText.replace(/\\s+/g, ' ')")
     assert cell.startswith("fell to ▼ 1")
     assert await page.run("document.querySelector('#segments td.fell').cellIndex") == 6  # → purchase
+    assert await page.run(TEXT.format("segments-line")) == "▼ Fell: Paid Search × mobile → purchase."
 
 
 async def test_alerts_are_listed_or_why_there_are_none(site: Site, page: Page) -> None:

@@ -235,7 +235,12 @@ function drawSegments({ choice, segments, stages, compared }, whole) {
   byId("segments-section").hidden = !choice.by;
   if (!choice.by) return;
   say(byId("segments-title"), `By ${choice.by.replace("×", " × ")}`);
-  say(byId("segments-line"), segments.length ? "Share of those who reached the stage before." : "Nothing was counted in this period.");
+  const fell = segments.flatMap((segment) => segment.changes.flatMap((change, level) =>
+    change === "fell" ? [`${segment.value.replace("×", " × ")} → ${stages[level].name}`] : []));
+  const named = `${fell.slice(0, 3).join(", ")}${fell.length > 3 ? ` and ${fell.length - 3} more` : ""}`;
+  redraw(byId("segments-line"), [fell, segments.length], () => !segments.length ? ["Nothing was counted in this period."]
+    : fell.length ? [el("span", { class: "fell" }, el("span", { "aria-hidden": "true" }, "▼ "), "Fell: ", name(named), ".")]
+    : ["Share of those who reached the stage before."]);
   const shown = whole ? segments : segments.slice(0, MOST_SEGMENTS);
   redraw(byId("segments"), [shown, stages.map((stage) => stage.name), compared], () => !segments.length ? [] : [
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, choice.by.replace("×", " × ")),

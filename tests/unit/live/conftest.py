@@ -9,6 +9,7 @@ import pytest
 from schemas import metrics as m
 from schemas.funnel import Funnel, Stage, Unit
 from schemas.live import MINUTE, Account, Counts, Published
+from tests.unit.prometheus.conftest import row  # noqa: F401 - the fixture: a row of this shop
 
 #: 2026-06-01 12:00 UTC, the beginning of a minute and of a quarter of an hour.
 NOON = 1_780_315_200_000

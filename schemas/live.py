@@ -24,11 +24,12 @@ class Account(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
-    """One funnel's share. `expects`: whether this worker counts expected conversions at all."""
+    """One funnel's share. `ready`: stages whose conversions this worker expects → 0; of those that are still learned, when (ms) they
+    will be, None if that is not known yet."""
 
     funnel: str
     version: str
-    expects: bool
+    ready: dict[str, int | None] = {}
     accounts: tuple[Account, ...] = ()
 
 

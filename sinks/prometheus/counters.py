@@ -135,6 +135,10 @@ class FunnelCounters:
         """Of these metrics of one funnel, all that was counted minus retracted since the start: name, labels, by segment."""
         return self._funnels[funnel].nets(metrics)
 
+    def ready(self, funnel: str) -> dict[str, int | None]:
+        """Of which stages of one funnel conversions are expected (FunnelSeries.ready)."""
+        return self._funnels[funnel].ready()
+
     def families(self) -> Iterator[Family]:
         """All families, for one scrape."""
         builders = {metric.name: FamilyBuilder(metric) for metric in OF_FUNNELS if metric.exported}

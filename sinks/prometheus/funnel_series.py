@@ -145,6 +145,14 @@ class FunnelSeries:
             if name in metrics:
                 yield name, labels, account.net()
 
+    def ready(self) -> dict[str, int | None]:
+        """Stages whose conversions are expected → 0; of those that are still learned, when (ms) they will be, None if unknown."""
+        found: dict[str, int | None] = {}
+        for level, baseline in self.expectation.levels.items():
+            known = None if baseline.learned is None else baseline.learned.ready_at
+            found[self._levels[level]] = 0 if baseline.ready else known
+        return found
+
     def export(self, builders: Builders, now: int) -> None:
         """Write all series into the families, as one scrape reads them."""
         for level, baseline in self.expectation.levels.items():

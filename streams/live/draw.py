@@ -120,7 +120,8 @@ class Artist:
         figures, earlier = Figures(shown, ALL), Figures(before, ALL)
         workers = [record for record in history.workers() if not record.ended and now - record.at < FORGOTTEN]
         heard = [record for record in workers if now - record.at < SILENT]
-        stages = self._stages(funnel, steps, history, figures, earlier, when)
+        ready = readiness(funnel, heard)
+        stages = self._stages(funnel, steps, history, figures, earlier, when, ready)
         converted, started = figures.of(m.CONVERSIONS), figures.of(m.STAGE_ENTERED, steps.levels[0])
         converted_before, started_before = earlier.of(m.CONVERSIONS), earlier.of(m.STAGE_ENTERED, steps.levels[0])
         watermarks = [record.watermark for record in heard if record.watermark is not None]
@@ -135,15 +136,17 @@ class Artist:
             change=compared(converted, started, converted_before, started_before),
             recovered=figures.of(m.RECOVERED), open=sum(record.open.get(funnel.name, 0) for record in heard),
             money=money(figures), events=figures.by_last_label(m.EVENTS),
-            expectation=expectation(funnel, heard, stages), workers=[seen(record, funnel, now) for record in workers],
+            expectation=expectation(ready), ready_at=min((at for at in ready.values() if at), default=None),
+            workers=[seen(record, funnel, now) for record in workers],
             as_of=min((record.at for record in heard), default=None), lag=sum(lags) if lags else None,
             watermark=min(watermarks, default=None), alerts=alerts, problem=problem,
         )  # fmt: skip
 
     @staticmethod
     def _stages(
-        funnel: Funnel, steps: Steps, history: History, now: Figures, before: Figures, when: Times
-    ) -> list[Stage]:
+        funnel: Funnel, steps: Steps, history: History, now: Figures, before: Figures, when: Times,
+        ready: Mapping[str, int | None],
+    ) -> list[Stage]:  # fmt: skip
         place = Place(funnel.name, funnel.version, ALL)
         wanted = [Series(m.STAGE_ENTERED.name, (level,), ALL) for level in steps.levels]
         course = [
@@ -165,7 +168,8 @@ class Artist:
                     reached_before=reached_before[level],
                     of_start=share(reached[level], reached[0]), step=shares[level], step_before=shares_before[level],
                     change=steps.change(level, now, before), converted=now.of(m.STAGE_CONVERSIONS, start),
-                    expected=expected if expected > 0 else None,
+                    expected=expected if expected > 0 or ready.get(start) == 0 else None,
+                    learning=bool(start) and ready.get(start, 0) != 0,
                     lost=now.by_last_label(m.STAGE_DROPPED, steps.levels[level]), course=[row[level] for row in course],
                 )
             )  # fmt: skip
@@ -198,12 +202,23 @@ def money(figures: Figures) -> list[Money]:
     ]
 
 
-def expectation(funnel: Funnel, heard: Sequence[Published], stages: Sequence[Stage]) -> str:
+def readiness(funnel: Funnel, heard: Sequence[Published]) -> dict[str, int | None]:
+    """Stage → 0 if some worker expects its conversions, else when the first will (ms), None if nobody knows."""
+    found: dict[str, int | None] = {}
+    for record in heard:
+        for of in record.counts:
+            if (of.funnel, of.version) == (funnel.name, funnel.version):
+                for stage, at in of.ready.items():
+                    known = found.get(stage)
+                    found[stage] = at if known is None else known if at is None else min(at, known)
+    return found
+
+
+def expectation(ready: Mapping[str, int | None]) -> str:
     """Whether there is an expectation to compare with."""
-    if any(stage.expected is not None for stage in stages):
-        return "known"
-    counts = [of for record in heard for of in record.counts if of.funnel == funnel.name]
-    return "learning" if any(of.expects for of in counts) else "absent"
+    if not ready:
+        return "absent"
+    return "known" if 0 in ready.values() else "learning"
 
 
 def seen(record: Published, funnel: Funnel, now: int) -> Seen:

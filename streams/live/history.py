@@ -63,18 +63,23 @@ class History:
         self._minutes: dict[int, Bucket] = {}
         self._quarters: dict[int, Bucket] = {}
         self._running: dict[str, Running] = {}
+        self._closed: dict[tuple[str, int], int] = {}  # former lives → their last minute
         self._names: dict[Series, Series] = {}
         self._sums: dict[tuple[Place, Span], Amounts] = {}
 
     def take(self, record: Published) -> None:
         """A record as it stands in the topic; one of the same key replaces the former one."""
-        before = self._running.get(record.worker)
-        if before is not None:
-            then, now = (before.record.born, before.record.minute), (record.born, record.minute)
-            if now < then:
-                return  # what a newer life, or a later minute, has closed
-            if now > then:
-                self._add(self._minutes.setdefault(before.record.minute, {}), before.bucket)
+        running = self._running.get(record.worker)
+        if (record.worker, record.born) in self._closed:
+            return
+        if running is not None:
+            before, same_life = running.record, running.record.born == record.born
+            if same_life and record.minute < before.minute:
+                return
+            if not same_life:  # the order of the topic tells lives apart: a clock may have been set back between them
+                self._closed[before.worker, before.born] = before.minute
+            if not same_life or record.minute > before.minute:
+                self._add(self._minutes.setdefault(before.minute, {}), running.bucket)
                 self._sums.clear()
         self._running[record.worker] = Running(record, self._flat(record.counts))
 
@@ -86,6 +91,7 @@ class History:
         for quarter in [quarter for quarter in self._quarters if quarter < now - KEPT]:
             del self._quarters[quarter]
             self._sums.clear()
+        self._closed = {life: minute for life, minute in self._closed.items() if minute >= now - KEPT}
         for worker, running in list(self._running.items()):
             if running.record.minute < now - KEPT:
                 del self._running[worker]

@@ -20,7 +20,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """One stage in the period. `before`: in the time that it is compared with. None: nothing to divide by.
 
     `step`: of those who reached the required stage before, the share that reached this one. `expected`: how many were to
-    be expected to come from there (None: unknown), `converted`: how many did. `change`: of the step. `lost`: reason → attempts that ended
+    be expected to come from there (None: unknown; `learning`: not yet), `converted`: how many did. `change`: of the step. `lost`: reason → attempts that ended
     here. `course`: `step` over time, oldest first.
     """
 
@@ -36,6 +36,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     change: Change
     converted: int
     expected: float | None
+    learning: bool
     lost: dict[str, int]
     course: list[float | None]
 
@@ -90,7 +91,8 @@ class Money(msgspec.Struct, frozen=True):
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """All of the page. `since`: beginning of the period; `note`: what of the choice could not be had, "" if all could.
 
-    `expectation`: `absent` (no worker computes one), `learning` (none for this time yet) or `known`. `watermark`, `lag`: of all workers,
+    `expectation`: `absent` (no worker computes one), `learning` (no stage has one yet; `ready_at`: when the
+    first will, ms, None while unknown) or `known`. `watermark`, `lag`: of all workers,
     the oldest and the sum; None while unknown.
     """
 
@@ -115,6 +117,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     money: list[Money]
     events: dict[str, int]
     expectation: str
+    ready_at: int | None
     workers: list[Seen]
     as_of: int | None
     lag: int | None

@@ -78,10 +78,7 @@ class Publisher:
 
     def _record(self, now: int, sums: Sums, *, ended: bool) -> Published:
         accounts: dict[str, list[Account]] = {funnel.name: [] for funnel in self._funnels}
-        expecting = set()
         for (funnel, name, labels), amounts in sums.items():
-            if name == m.STAGE_EXPECTED_CONVERSIONS.name:
-                expecting.add(funnel)
             before = self._told.get((funnel, name, labels), {})
             if amounts != before and funnel in accounts:
                 accounts[funnel].append(Account(name, labels, nested(risen(before, amounts))))
@@ -89,7 +86,7 @@ class Publisher:
             self._worker, self._born, self._minute, now, ended, self._health.lag(), self._health.watermark(),
             dict(self._health.attempts_open()),
             tuple(
-                Counts(funnel.name, funnel.version, funnel.name in expecting, tuple(accounts[funnel.name]))
+                Counts(funnel.name, funnel.version, self._counters.ready(funnel.name), tuple(accounts[funnel.name]))
                 for funnel in self._funnels
             ),
         )  # fmt: skip

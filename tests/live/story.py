@@ -90,8 +90,9 @@ def story(now: int, *, hours: int = 3, expects: bool = True, fault: float = 0.2)
                     of.segment(channel, device, visits * share, skill, fault if struck else 1.0)
             read = Account(m.EVENTS.name, ("matched",), {"all": {"all": 410}})
             late = Account(m.EVENTS.name, ("late",), {"all": {"all": 1}})
-            counts = [Counts(funnels[0].name, funnels[0].version, expects, (*of.accounts(), read, late))]
-            counts += [Counts(funnel.name, funnel.version, expects) for funnel in funnels[1:]]
+            ready: dict[str, int | None] = dict.fromkeys(("visit", *STEPS), 0) if expects else {}
+            counts = [Counts(funnels[0].name, funnels[0].version, ready, (*of.accounts(), read, late))]
+            counts += [Counts(funnel.name, funnel.version) for funnel in funnels[1:]]
             at = min(now - 700, minute + MINUTE - 1000)
             yield Published(
                 worker, last - 40 * 60 * MINUTE, minute, at, lag=3, watermark=at - 1_300, open={"purchase": 412},

@@ -21,14 +21,16 @@ CELLS = """[...document.querySelectorAll('#{} tbody tr')].map(
 ALERT = Alert("FunnelConversionDrop", "page", "purchase", "begin_checkout → purchase", "purchase fell 58 %", 0)
 
 
-def counted(minute: int, entered: dict[str, dict[str, int]], *more: Account, expects: bool = False) -> Published:
+def counted(
+    minute: int, entered: dict[str, dict[str, int]], *more: Account, ready: dict[str, int | None] | None = None
+) -> Published:
     """A worker's record of the purchase funnel. `entered`: stage → channel → amount."""
     accounts = [
         Account(m.STAGE_ENTERED.name, (stage,), {"all": {"all": sum(by.values())}, "channel": by})
         for stage, by in entered.items()
     ]
     funnel = purchase()
-    counts = (Counts(funnel.name, funnel.version, expects, (*accounts, *more)),)
+    counts = (Counts(funnel.name, funnel.version, ready or {}, (*accounts, *more)),)
     return Published(
         "shop-1", 1, minute, wall_clock(), lag=7, watermark=wall_clock() - 2000, open={"purchase": 5}, counts=counts
     )
@@ -126,15 +128,20 @@ async def test_an_expectation_is_shown_or_its_absence_said(site: Site, page: Pag
     site.take(counted(this_minute(), FEW))
     await page.goto(site.url)
     await page.until(SHOWN)
-    assert "No worker that is running computes an expectation" in await page.run(TEXT.format("expectation"))
-    site.take(counted(this_minute(), FEW, expects=True))
-    await page.until(TEXT.format("expectation"), lambda text: "still learning what is usual" in text)
+    assert "No worker that is heard computes an expectation" in await page.run(TEXT.format("expectation"))
+    site.take(counted(this_minute(), FEW, ready={"visit": None}))
+    await page.until(TEXT.format("expectation"), lambda text: "still learning what is usual. Until" in text)
+    site.take(counted(this_minute(), FEW, ready={"visit": 1_796_040_000_000}))
+    await page.until(
+        TEXT.format("expectation"), lambda text: "usual, until Mon 30 Nov, 12:00 or a little later." in text
+    )
     expected = Account(m.STAGE_EXPECTED_CONVERSIONS.name, ("visit",), {"all": {"all": 250_400_000}})
     came = Account(m.STAGE_CONVERSIONS.name, ("visit",), {"all": {"all": 150}})
-    site.take(counted(this_minute(), FEW, expected, came, expects=True))
+    site.take(counted(this_minute(), FEW, expected, came, ready={"visit": 0, "view_item": None}))
     await page.until(TEXT.format("expectation"), lambda text: text == "")
     row = (await page.run(CELLS.format("stages")))[1]
     assert row[3:5] == ["fell to ▼ 50.0 %", "250 150 came"]  # 250.4 were to be expected
+    assert (await page.run(CELLS.format("stages")))[2][4] == "learning"
 
 
 async def test_a_fault_is_marked_where_it_strikes(site: Site, page: Page) -> None:
@@ -177,7 +184,7 @@ async def test_nobody_and_nothing_are_said(site: Site, page: Page) -> None:
     ago = msgspec.structs.replace(counted(this_minute(), FEW), at=wall_clock() - 40_000)
     site.take(ago)
     await page.until(TEXT.format("stream"), lambda text: "shop-1 is silent since" in text)
-    site.take(msgspec.structs.replace(counted(this_minute(), FEW), counts=(Counts("purchase", "another", False),)))
+    site.take(msgspec.structs.replace(counted(this_minute(), FEW), counts=(Counts("purchase", "another"),)))
     await page.until(TEXT.format("stream"), lambda text: "another definition" in text)
 
 

@@ -169,8 +169,8 @@ function drawStages(picture, now) {
     el("tbody", {}, ...stages.map((stage, level) => stageRow(stage, level, stages, expects, choice))),
   ]);
   const lines = {
-    absent: "Expected conversions: not known. No worker that is running computes an expectation; rates are compared with the time before.",
-    learning: "Expected conversions: still learning what is usual at this time of the week. Until then rates are compared with the time before.",
+    absent: "Expected conversions: none. No worker that is heard computes an expectation of this funnel; rates are compared with the time before.",
+    learning: `Expected conversions: still learning what is usual${picture.ready_at ? `, until ${day(picture.ready_at, picture.zone, now)}${clock(picture.ready_at, picture.zone, false)} or a little later` : ""}. Until then rates are compared with the time before.`,
     known: "",
   };
   say(byId("expectation"), lines[expectation]);
@@ -192,7 +192,7 @@ function stageRow(stage, level, stages, expects, choice) {
     cell("number", "From start", percent(stage.of_start)),
     cell(`number ${stage.change}`, "From previous", ...(level ? changed(stage.change, stage.step, stage.step_before, "") : [])));
   if (expects) {
-    row.append(cell("number", "Expected", ...(stage.expected === null ? [] : [
+    row.append(cell("number", "Expected", ...(stage.expected === null ? stage.learning ? [el("span", { class: "sub" }, "learning")] : [] : [
       count(Math.round(stage.expected)), el("span", { class: "was" }, `${count(stage.converted)} came`)])));
   }
   row.append(

@@ -46,13 +46,13 @@ def publish() -> Publish:
 
     def build(
         minute: int = NOON, worker: str = "a", born: int = 1, at: int | None = None, version: str = "v1",
-        expects: bool = False, entered: Mapping[str, int] | None = None, accounts: tuple[Account, ...] = (), **more: object,
+        ready: Mapping[str, int | None] | None = None, entered: Mapping[str, int] | None = None, accounts: tuple[Account, ...] = (), **more: object,
     ) -> Published:  # fmt: skip
         stages = tuple(
             Account(m.STAGE_ENTERED.name, (stage,), {"all": {"all": amount}})
             for stage, amount in (entered or {}).items()
         )
-        counts = (Counts("shop", version, expects, stages + accounts),)
+        counts = (Counts("shop", version, dict(ready or {}), stages + accounts),)
         return Published(worker, born, minute, minute + MINUTE - 1 if at is None else at, counts=counts, **more)  # type: ignore[arg-type]
 
     return build

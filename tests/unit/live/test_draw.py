@@ -58,11 +58,25 @@ def test_the_time_before_is_compared(artist: Artist, publish: Publish) -> None:
     assert picture.stages[0].reached_before == 1000
 
 
-@pytest.mark.parametrize(("expects", "state"), [(False, "absent"), (True, "learning")])
-def test_no_expectation_yet(artist: Artist, publish: Publish, expects: bool, state: str) -> None:
+@pytest.mark.parametrize(
+    ("ready", "state", "at", "learning"),
+    [
+        ({}, "absent", None, False),
+        ({"view": None, "cart": None}, "learning", None, True),
+        ({"view": NOW + 5, "cart": NOW + 3}, "learning", NOW + 3, True),
+        ({"view": NOW + 5, "cart": 0}, "known", NOW + 5, True),
+        ({"view": 0, "cart": 0}, "known", None, False),
+    ],
+)
+def test_what_is_expected_or_learned(
+    artist: Artist, publish: Publish, ready: dict[str, int | None], state: str, at: int | None, learning: bool
+) -> None:
     history = History()
-    history.take(publish(entered={"view": 9}, expects=expects, at=NOW))
-    assert draw(artist, history).expectation == state
+    history.take(publish(entered={"view": 9}, ready=ready, at=NOW))
+    picture = draw(artist, history)
+    assert (picture.expectation, picture.ready_at) == (state, at)
+    assert picture.stages[1].learning is learning
+    assert picture.stages[1].expected == (0 if ready.get("view") == 0 else None)
 
 
 def test_an_expectation_judges_before_the_time_before_does(artist: Artist, publish: Publish) -> None:
@@ -70,12 +84,21 @@ def test_an_expectation_judges_before_the_time_before_does(artist: Artist, publi
     came = Account(m.STAGE_CONVERSIONS.name, ("view",), everything(300))  # type: ignore[arg-type]
     history = History()
     history.take(publish(NOON - 90 * MINUTE, entered={"view": 1000, "cart": 500}))
-    history.take(publish(NOON, entered={"view": 1000, "cart": 300}, accounts=(expected, came), expects=True, at=NOW))
+    history.take(
+        publish(
+            NOON,
+            entered={"view": 1000, "cart": 300},
+            accounts=(expected, came),
+            ready={"view": 0, "cart": None},
+            at=NOW,
+        )
+    )
     picture = draw(artist, history)
     assert picture.expectation == "known"
     assert (picture.stages[1].expected, picture.stages[1].converted) == (300.5, 300)
     assert picture.stages[1].change is Change.NONE  # as few as a Sunday has
     assert picture.stages[3].expected is None
+    assert picture.stages[3].learning
 
 
 def test_a_breakdown_has_the_largest_first(artist: Artist, publish: Publish) -> None:

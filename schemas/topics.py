@@ -50,6 +50,11 @@ def live(prefix: str) -> str:
     return f"{prefix}live"
 
 
+def baselines(prefix: str) -> str:
+    """The compacted topic with what is to be expected of each step: one partition, which every worker reads."""
+    return f"{prefix}baselines"
+
+
 def feeds(sources: Sequence[Source], funnels: Iterable[Funnel], prefix: str) -> tuple[Feed, ...]:
     """One feed for each kind of unit that the funnels follow.
 
@@ -67,5 +72,12 @@ def feeds(sources: Sequence[Source], funnels: Iterable[Funnel], prefix: str) -> 
 def created_topics(feeds: Iterable[Feed], prefix: str) -> tuple[str, ...]:
     """All topics that funnelwatch makes for these feeds."""
     logs = [name for feed in feeds for name in ([] if feed.direct else [feed.topic]) + [state_log(prefix, feed.unit)]]
-    outputs = (transitions(prefix), drop_offs(prefix), dead_letters(prefix), annotation_log(prefix), live(prefix))
+    outputs = (
+        transitions(prefix),
+        drop_offs(prefix),
+        dead_letters(prefix),
+        annotation_log(prefix),
+        live(prefix),
+        baselines(prefix),
+    )
     return (*logs, *outputs)

@@ -49,6 +49,7 @@ COMMANDS: dict[str, Lazy] = {
     "migrate": Lazy("streams.commands.migrate:migrate", "Make ClickHouse's tables, or bring them up to date."),
     "alerts": Lazy("streams.commands.alerts:alerts", "Test whether alerts reach people."),
     "annotate": Lazy("streams.commands.annotate:annotate", "Mark a release or the like on dashboards and in pages."),
+    "seed": Lazy("streams.commands.seed:seed", "Learn what to expect from a history that was kept elsewhere."),
     "rules": Lazy("streams.commands.rules:rules", "Write Prometheus' recording and alerting rules for the funnels."),
     "demo": Lazy("streams.commands.demo:demo", "A shop with live traffic, Kafka and ClickHouse on this machine."),
 }

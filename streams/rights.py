@@ -28,6 +28,7 @@ COMMANDS = (
     "dead-letters list",
     "dead-letters replay",
     "forget",
+    "seed",
 )
 
 
@@ -79,15 +80,20 @@ def acls(command: str, settings: Settings, funnels: Sequence[Funnel]) -> tuple[A
     groups = [Acl(GROUP, group(kafka, role), (READ, DESCRIBE)) for role in (WORKER, SINK)]
     known_groups = [Acl(GROUP, each.name, (DESCRIBE,)) for each in groups]
     written = topics([transitions, drops, letters], WRITE, DESCRIBE)
+    baselines = names.baselines(prefix)
     announced = topics([names.annotation_log(prefix)], READ, DESCRIBE)
     needed: dict[str, list[Acl]] = {
         "topics": seen,
         "run --only worker": [
-            *seen, *topics(sources, READ), *topics([*logs, *states, names.live(prefix)], READ, WRITE), *written, *announced, *groups,
+            *seen, *topics(sources, READ), *topics([*logs, *states, names.live(prefix)], READ, WRITE), *written, *announced,
+            *topics([baselines], READ), *groups,
         ],
-        "run --only sink": [*seen, *topics([*stored, transitions, letters], READ), *announced, *groups],
+        "run --only sink": [
+            *seen, *topics([*stored, transitions, letters], READ), *announced, *topics([baselines], WRITE), *groups,
+        ],
         "inspect": topics(sources, READ, DESCRIBE),
         "leave": groups,
+        "seed": [*seen, *topics([baselines], WRITE)],
         "lag": [*topics([*sources, *logs, transitions, letters], DESCRIBE), *known_groups],
         "replay": topics(sources, WRITE, DESCRIBE),
         "dead-letters list": topics([letters], READ, DESCRIBE),
@@ -118,8 +124,13 @@ _PERSONAL = ("transitions", "attempts", "events", "dead_letters")
 GRANTS: dict[str, tuple[Grant, ...]] = {
     "migrate": (Grant("CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP VIEW, SELECT, INSERT"),),
     "run --only sink": (
-        Grant("INSERT", ("transitions", "progress", "dead_letters", "events", "definitions", "annotations")),
+        Grant(
+            "INSERT",
+            ("transitions", "progress", "dead_letters", "events", "definitions", "annotations", "expectation_counts"),
+        ),
+        Grant("SELECT", ("transitions", "progress", "expectation_counts")),
     ),
+    "seed": (Grant("SELECT, INSERT", ("expectation_counts",)),),
     "report": (
         Grant(
             "SELECT",

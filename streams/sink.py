@@ -28,6 +28,7 @@ from sinks.clickhouse.writer import Writer
 from sinks.prometheus.collector import registry
 from sinks.prometheus.health import WorkerHealth
 from sinks.prometheus.web import MetricsServer
+from streams.baselines import Learning
 from streams.decoding import event_protection, protected, source_decoder
 from streams.registry import SchemaRegistry
 from streams.stream.app import StreamApp, create_app
@@ -229,6 +230,8 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Stre
     for topic, (table, fill) in fills.items():
         add_agent(app, sink, topic, layout.partitions[topic], table, fill)
     app.task(sink.begin)
+    learning = Learning(settings, funnels, layout.baselines, lambda: sink.writer is not None)
+    app.task(lambda: learning.go_on(lambda: app.should_stop))
     host, _, port = settings.web.sink_listen.rpartition(":")
 
     async def listen() -> None:

@@ -59,6 +59,7 @@ class Layout(msgspec.Struct, frozen=True):
     dead_letters: str
     annotations: str
     live: str
+    baselines: str
 
 
 @contextmanager
@@ -108,11 +109,13 @@ def layout(settings: Settings, funnels: Sequence[Funnel], counts: dict[str, int]
         names.dead_letters(prefix),
         names.annotation_log(prefix),
         names.live(prefix),
+        names.baselines(prefix),
     )
     specs = [TopicSpec(outputs[0], partitions, LARGE | RETENTION), TopicSpec(outputs[1], partitions, RETENTION)]
     specs.append(TopicSpec(outputs[2], partitions, LARGE | LETTERS))
     specs.append(TopicSpec(outputs[3], 1, COMPACTED))
     specs.append(TopicSpec(outputs[4], 1, LARGE | LIVE))
+    specs.append(TopicSpec(outputs[5], 1, LARGE | COMPACTED))
     for feed in found:
         log_partitions = counts[feed.topic] if feed.direct else counts.get(feed.topic, partitions)
         if not feed.direct:

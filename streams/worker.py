@@ -19,6 +19,7 @@ import msgspec
 
 from schemas import topics as names
 from schemas.decode import Format
+from schemas.expectation.baselines import Baselines
 from schemas.funnel import Funnel
 from schemas.privacy.sealing import letter_protection
 from schemas.settings import Labels, Settings
@@ -30,6 +31,7 @@ from sinks.prometheus.health import WorkerHealth
 from sinks.prometheus.labels import LabelPolicy
 from sinks.prometheus.web import MetricsServer
 from streams.annotations import Annotations
+from streams.baselines import BaselineTopic
 from streams.decoding import event_protection, source_decoder
 from streams.engine.match import CompiledFunnel
 from streams.live.assemble import add_publisher, live_page
@@ -76,7 +78,9 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
         )
         for source in settings.sources
     ]  # fmt: skip
-    counters = FunnelCounters(funnels, label_policy(settings.labels), settings.site.name)
+    expectation, site = settings.expectation, settings.site
+    baselines = Baselines(funnels, expectation.step, site.timezone, settings.calendar)
+    counters = FunnelCounters(funnels, label_policy(settings.labels), site.name, baselines=baselines)
     topics = [source.topic for source in settings.sources]
     health = WorkerHealth(settings.site.name, [funnel.name for funnel in funnels], topics, (), version("funnelwatch"))
     follower = Follower(app, sources, unit_logs, writer, counters, health)
@@ -96,6 +100,7 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
     add_clocks(app, follower, settings)
     app.task(lambda: annotations.follow(lambda: app.should_stop))
     add_life(app, writer, server, counters, health, settings)
+    add_expectation(app, BaselineTopic(settings.kafka, layout.baselines, baselines))
     add_publisher(app, settings, instance, funnels, counters, health, writer)
     return Worker(app, follower, server, counters, health)
 
@@ -208,6 +213,22 @@ def add_life(
         for tp in partitions:
             health.forget_partition(tp.topic, tp.partition)
             counters.forget((tp.topic, tp.partition))
+
+
+def add_expectation(app: StreamApp, topic: BaselineTopic) -> None:
+    """What is expected is known before the first chunk, and followed from then on."""
+    following: list[asyncio.Task[None]] = []
+
+    async def begin() -> None:
+        following.append(asyncio.create_task(topic.follow(lambda: app.should_stop)))
+        await topic.until_known()
+
+    async def end() -> None:
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+
+    app.before_start, app.after_stop = (*app.before_start, begin), (end, *app.after_stop)
 
 
 def readiness(app: StreamApp) -> str:

@@ -11,6 +11,7 @@ from schemas.settings import kinds as k
 from schemas.settings.sections import (
     ClickHouse,
     Events,
+    Expectation,
     K,
     Kafka,
     Labels,
@@ -35,6 +36,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "events": Events,
     "privacy": Privacy,
     "labels": Labels,
+    "expectation": Expectation,
     "log": Log,
 }
 #: Keys that hold tables, which the file alone can set, with what stands there.

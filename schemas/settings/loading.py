@@ -32,6 +32,7 @@ from schemas.settings.sections import (
     AllowedValues,
     ClickHouse,
     Events,
+    Expectation,
     Kafka,
     Labels,
     Log,
@@ -90,6 +91,7 @@ def _settings(reader: _Reader, path: Path | None) -> Settings:
         events=reader.section("events", Events),
         privacy=reader.section("privacy", Privacy),
         labels=_labels(reader),
+        expectation=reader.section("expectation", Expectation),
         log=reader.section("log", Log),
         calendar=_calendar(reader, site.timezone),
     )

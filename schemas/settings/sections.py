@@ -322,6 +322,27 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True):
         return next((listed.values for listed in self.values if listed.dimension == dimension), None)
 
 
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
+    """What conversions are expected, and so when a rate has fallen (docs/alerts.md)."""
+
+    refresh: Annotated[
+        int, K(k.DURATION, "How often the sink learns anew from ClickHouse; workers take it over at once.")
+    ] = 3_600_000
+    minimum_history: Annotated[
+        int, K(k.DURATION, "Until a stage has this much history, nothing is expected of it: it is learning.")
+    ] = 7 * 86_400_000
+    minimum_conversions: Annotated[
+        int, K(k.integer(1, 1_000_000), "The same until it has so many conversions in four weeks.")
+    ] = 100
+    step: Annotated[
+        int,
+        K(
+            k.DURATION,
+            "In what steps of event time conversions are expected; changed for live tests only: it is learned anew.",
+        ),
+    ] = 60_000
+
+
 class Log(msgspec.Struct, frozen=True, kw_only=True):
     """What the worker writes to standard error."""
 
@@ -349,5 +370,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events: Events = Events()
     privacy: Privacy = Privacy()
     labels: Labels = Labels()
+    expectation: Expectation = Expectation()
     log: Log = Log()
     calendar: Calendar = Calendar()

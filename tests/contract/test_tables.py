@@ -308,7 +308,7 @@ def test_the_commands_make_the_tables_and_read_the_report(
     (tmp_path / "funnels.toml").write_text(DEFINITIONS)
     monkeypatch.chdir(tmp_path)
     run = CliRunner().invoke
-    assert run(migrate, []).output == "applied 001_tables.sql\napplied 002_views.sql\napplied 003_hours.sql\n"
+    assert run(migrate, []).output == "".join(f"applied {one.name}\n" for one in migrations())
     assert run(migrate, []).output == f"database {settings.database} is up to date\n"
     assert run(migrate, ["--print"]).output.startswith(f"CREATE DATABASE IF NOT EXISTS `{settings.database}`;\n")
 

@@ -73,6 +73,7 @@ def test_topics_are_made_as_they_must_be(settings: Settings) -> None:
         "dead-letters": 3,
         "annotations": 1,
         "live": 1,
+        "baselines": 1,
     }
     assert prepare(settings, load_funnels(settings.funnels)) == layout
 

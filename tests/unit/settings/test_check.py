@@ -76,7 +76,7 @@ def test_what_will_run(folder: Path) -> None:
         "source     clicks: auto, keyed by session, from earliest, idle after 1m",
         (
             "topics     funnelwatch.state.session, funnelwatch.log.visitor, funnelwatch.state.visitor, "
-            "funnelwatch.transitions, funnelwatch.drop-offs, funnelwatch.dead-letters, funnelwatch.annotations, funnelwatch.live"
+            "funnelwatch.transitions, funnelwatch.drop-offs, funnelwatch.dead-letters, funnelwatch.annotations, funnelwatch.live, funnelwatch.baselines"
         ),
         "ClickHouse http://localhost:8123 as default, password (none)",
         "tables     funnelwatch: events (90 days), transitions (400 days), attempts (400 days), dead_letters (30 days)",

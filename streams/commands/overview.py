@@ -8,7 +8,7 @@ from schemas.decode.options import Format
 from schemas.definitions import where_table
 from schemas.durations import format_duration
 from schemas.funnel import Funnel, Mode, Stage, Unit
-from schemas.settings import ClickHouse, Kafka, SecurityProtocol, Settings, Site, Source, Web
+from schemas.settings import ClickHouse, Kafka, Privacy, SecurityProtocol, Settings, Site, Source, Web
 from schemas.toml import toml_value
 from schemas.topics import Feed, created_topics, feeds
 
@@ -29,6 +29,7 @@ def overview(settings: Settings, funnels: Sequence[Funnel], files: Sequence[str]
         _line("ClickHouse", _clickhouse(settings.clickhouse)),
         _line("tables", _made(settings) + _tables(settings.clickhouse)),
         _line("metrics", _web(settings.web)),
+        _line("privacy", _privacy(settings.privacy)),
     ]
     for funnel in funnels:
         lines += ["", *_funnel(funnel, next(feed for feed in found if feed.unit is funnel.unit), settings)]
@@ -101,6 +102,13 @@ def _tables(clickhouse: ClickHouse) -> str:
         del kept["events"]
     days = (f"{table} ({f'{keep} days' if keep else 'for ever'})" for table, keep in kept.items())
     return f"{clickhouse.database}: {', '.join(days)}"
+
+
+def _privacy(privacy: Privacy) -> str:
+    ids = "pseudonyms of ids" if privacy.id_key else "ids as they are"
+    addresses = "addresses masked" if privacy.mask_addresses else "addresses as they are"
+    letters = "sealed" if privacy.dead_letter_key else "masked"
+    return f"{ids}, {addresses}, dead letters {letters}"
 
 
 def _web(web: Web) -> str:

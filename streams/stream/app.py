@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import faust
+from faust.auth import OAuthCredentials
 
 from schemas.settings import Kafka, SaslMechanism, SecurityProtocol
 from sinks.kafka import client_options
@@ -43,7 +44,7 @@ def credentials(kafka: Kafka) -> Any:
     if "sasl_mechanism" not in options:
         return None
     if kafka.sasl_mechanism is SaslMechanism.OAUTHBEARER:
-        return faust.auth.OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
     return faust.SASLCredentials(
         username=kafka.user, password=kafka.password.reveal(), ssl_context=context, mechanism=kafka.sasl_mechanism.value
     )

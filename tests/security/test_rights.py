@@ -25,7 +25,7 @@ from tests.e2e.child import Child, free_port
 from tests.e2e.stack import until
 from tests.security.access import allow_all
 from tests.security.authority import Authority
-from tests.security.conftest import PASSWORD, USER
+from tests.security.conftest import PASSWORD, USER, unsigned_token
 from tests.security.tls_proxy import tls_proxy
 from tests.stream.letters_key import PRIVACY
 from tests.stream.shop import FUNNELS, MONDAY
@@ -64,8 +64,20 @@ class Careful:
     def run(self, *arguments: str) -> Result:
         return CliRunner().invoke(cli, [*arguments, "--config", str(self.config)])
 
-    def start(self, role: str) -> Child:
-        return Child(role, self.config, self.directory / f"{role}.log", self.web if role == "worker" else self.sink_web)
+    def start_worker(self) -> Child:
+        """Faust with a token; the principal is the same."""
+        (self.directory / "token").write_text(unsigned_token())
+        password = f'user = "{USER}"\npassword_file = "kafka-password"\n'
+        token = 'sasl_mechanism = "OAUTHBEARER"\noauth_token_file = "token"\n'
+        text = self.config.read_text()
+        assert password in text
+        config = self.directory / "worker.toml"
+        config.write_text(text.replace(password, token))
+        return Child("worker", config, self.directory / "worker.log", self.web)
+
+    def start_sink(self) -> Child:
+        """Faust with user and password."""
+        return Child("sink", self.config, self.directory / "sink.log", self.sink_web)
 
 
 @pytest.fixture
@@ -86,7 +98,7 @@ def test_each_command_runs_with_the_rights_that_are_listed(careful: Careful, tmp
     made = careful.run("topics")
     assert made.exit_code == 0, made.output
     assert careful.run("migrate").exit_code == 0
-    worker, sink = careful.start("worker"), careful.start("sink")
+    worker, sink = careful.start_worker(), careful.start_sink()
     try:
         worker.until_ready()
         sink.until_ready()

@@ -69,7 +69,7 @@ def test_what_will_run(folder: Path) -> None:
     result = run("--set", "site.name=shop.example")
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    assert lines[:8] == [
+    assert lines[:9] == [
         "read       funnelwatch.toml, funnels.toml",
         "site       shop.example, UTC, amounts in their own currencies",
         "Kafka      b1:9092 (SASL_SSL, SCRAM-SHA-512 as watcher, password (secret))",
@@ -81,10 +81,11 @@ def test_what_will_run(folder: Path) -> None:
         "ClickHouse http://localhost:8123 as default, password (none)",
         "tables     funnelwatch: events (90 days), transitions (400 days), attempts (400 days), dead_letters (30 days)",
         "metrics    http://0.0.0.0:6066/metrics, token (none)",
+        "privacy    ids as they are, addresses masked, dead letters masked",
     ]
-    assert lines[9].startswith("shop  version ")
-    assert lines[9].endswith(", by session, ordered, window 2h, lateness 10m, session gap 30m")
-    assert lines[10:15] == [
+    assert lines[10].startswith("shop  version ")
+    assert lines[10].endswith(", by session, ordered, window 2h, lateness 10m, session gap 30m")
+    assert lines[11:16] == [
         "  fed by clicks, directly",
         "  dimensions channel",
         '   1 view  view_* or look, where device = "mobile"',

@@ -182,7 +182,9 @@ class SchemaRegistry:
                 while len(body) < _MOST_BYTES and (part := await answer.content.read(65_536)):
                     body += part
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise RegistryFault(f"{self.settings.url} can't be reached ({error or type(error).__name__})") from None
+            raise RegistryFault(
+                f"{self.settings.url} can't be reached ({str(error) or type(error).__name__})"
+            ) from None
         try:
             if status == 200:
                 return msgspec.json.decode(body, type=Answer)

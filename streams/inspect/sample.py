@@ -58,7 +58,7 @@ def of_topic(kafka: Kafka, topic: str, most: int) -> Sample:
         return asyncio.run(_tail(kafka, topic, sorted(partitions), most))
     except (KafkaError, OSError) as error:
         raise SinkError(
-            f"Kafka: can't read {topic} ({error or type(error).__name__}); check the right to read it"
+            f"Kafka: can't read {topic} ({str(error) or type(error).__name__}); check the right to read it"
         ) from error
 
 

@@ -105,7 +105,8 @@ class World:
             opened = SEAL.open(written)
             if (opened.payload, opened.offset, opened.topic) != (record.value or b"", record.offset, "clicks"):
                 raise Broken("a dead letter is not what came", record.value)
-            encode_letter(mask_letter(letter))
+            if letter.offset % 8 == 0:  # the slowest of all that is done here
+                encode_letter(mask_letter(letter))
             self.refused[letter.reason] += 1
             name = letter.detail.partition(":")[0]
             if letter.reason == "unparseable" and name.endswith(("Error", "Exception")):

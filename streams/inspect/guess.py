@@ -51,7 +51,7 @@ KNOWN: dict[str, tuple[Fits, str]] = {
     "user_agent": (is_text, "useragent ua"),
     "ip": (is_text, "ip ipaddress clientip remoteaddr"),
     "site": (is_text, "site domain hostname host appid"),
-    "customer_type": (is_text, "customertype usertype"),
+    "customer_type": (is_text, "customertype usertype userlifecycle lifecycle"),
     "consent": (is_any, "consent marketingconsent"),
 }  # fmt: skip
 EVENTS = [

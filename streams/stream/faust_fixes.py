@@ -78,6 +78,11 @@ class SafeConsumer(driver.Consumer):
         """The offset that was last committed, None if there is none."""
         return self._committed_offset.get(tp)
 
+    def let_go(self, message: Any) -> None:
+        """consumer.py `wait_empty` lets a stop or a rebalance wait until every message is acknowledged. One that nothing was done about
+        need not be: whoever reads on from the commit gets it again."""
+        self._unacked_messages.discard(message)
+
     @property
     def chunk_scheduler(self) -> ChunkScheduler:
         return cast("ChunkScheduler", self.scheduler)
@@ -135,6 +140,11 @@ def reads_changelog(app: AppT, tp: TP) -> bool:
 def committed(app: App, tp: TP) -> int | None:
     """The offset that was last committed, None if there is none."""
     return cast("SafeConsumer", app.consumer).committed(tp)
+
+
+def let_go(app: App, message: Any) -> None:
+    """Has nobody wait for the acknowledgement of a message that is not worked on."""
+    cast("SafeConsumer", app.consumer).let_go(message)
 
 
 def make_safe(app: AppType) -> AppType:

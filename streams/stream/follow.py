@@ -26,7 +26,7 @@ from streams.engine.partition import Result
 from streams.stream import log
 from streams.stream.chunks import Chunk
 from streams.stream.effects import Effects
-from streams.stream.faust_fixes import OffsetGap, committed
+from streams.stream.faust_fixes import OffsetGap, committed, let_go
 from streams.stream.source import Source
 from streams.stream.unit_log import UnitLog
 
@@ -55,8 +55,9 @@ class Follower:
         chunk: Chunk = event.value
         source, unit_log = self.sources[chunk.topic], self.logs.get(chunk.topic)
         self.check_contiguous(event)
-        if not await source.learn(chunk, lambda: self.ours(event) and not self.app.rebalancing):
-            return False  # nothing is done yet, and a rebalance need not wait for the registry
+        if not await source.learn(chunk, lambda: self.may_wait(event)):
+            let_go(self.app, event.message)  # nothing is done yet: a stop or a rebalance need not wait for the registry
+            return False
         effects = None if unit_log is None else unit_log.begin(chunk.partition)
         letters, rekeyed, lags = list[DeadLetter](), source.nothing_rekeyed(), list[int]()
         for records in chunk.slices():
@@ -116,6 +117,10 @@ class Follower:
                 f"{expected} were worked on; the worker stops so that none is lost, and reads again from its commit"
             )
         self._done[place] = chunk.offset + 1
+
+    def may_wait(self, event: Any) -> bool:
+        """Whether a chunk may still wait for somebody else."""
+        return self.ours(event) and not self.app.rebalancing and not self.app.should_stop
 
     def ours(self, event: Any) -> bool:
         """Whether the chunk's partition is still this worker's, in the same generation of the group."""

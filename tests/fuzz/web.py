@@ -7,47 +7,61 @@ from random import Random
 from urllib.parse import quote
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
-from prometheus_client import CollectorRegistry
 from yarl import URL
 
-from sinks.prometheus.web import MetricsServer
+from schemas.definitions import load_funnels
 from tests.fuzz.mutate import ODD
+from tests.fuzz.stream import FUNNELS
+from tests.live.site import Site
 
-PAGES = ("/metrics", "/healthz", "/readyz", "/", "/funnels", "/metrics/../x", "//", "/%00", "/%ff")
-NAMES = ("name[]", "by", "since", "funnel", "q", "", "a" * 300)
-HEADERS = ("Accept", "Accept-Encoding", "Authorization", "Range", "If-None-Match", "X-Forwarded-For")
+LIVE = "/live"  # a stream of events: its beginning is read
+PAGES = ("/metrics", "/healthz", "/readyz", "/", LIVE, LIVE, LIVE, "/live.js", "/metrics/../x", "//", "/%00", "/%ff")
+NAMES = ("funnel", "by", "period", "name[]", "q", "", "a" * 300)
+KNOWN = ("purchase", "lead", "channel", "device", "hour", "day")
+HEADERS = ("Accept", "Accept-Encoding", "Authorization", "Range", "If-None-Match", "X-Forwarded-For", "Last-Event-ID")
+METHODS = ("GET", "GET", "GET", "HEAD", "POST", "OPTIONS")
 
 
 async def ask(rng: Random, requests: int) -> Counter[int]:
     """So many requests. Answers by status. Raises AssertionError for a fault (5xx) of the server."""
-    server = MetricsServer(CollectorRegistry(), token="t")
-    port = await server.start("127.0.0.1", 0)
+    site = Site(load_funnels(FUNNELS))
+    await site.start()
     found: Counter[int] = Counter()
     try:
         async with ClientSession(timeout=ClientTimeout(20)) as session:
             for _ in range(requests):
-                query = "&".join(f"{quote(rng.choice(NAMES))}={_quoted(rng)}" for _ in range(rng.randint(0, 3)))
-                path = f"{rng.choice(PAGES)}?{query}"
-                headers = {name: _header(rng) for name in rng.sample(HEADERS, rng.randint(0, 2))}
-                method = rng.choice(("GET", "GET", "GET", "HEAD", "POST", "OPTIONS", "BREW"))
-                try:
-                    async with session.request(
-                        method, URL(f"http://127.0.0.1:{port}{path}", encoded=True), headers=headers, data=b"x" * rng.choice((0, 9, 9_000)) or None
-                    ) as answer:  # fmt: skip
-                        await answer.read()
-                        found[answer.status] += 1
-                        assert answer.status < 500, f"{method} {path} {headers}: {answer.status}"
-                except ClientError:
-                    found[0] += 1  # the client would not send it, or the server hung up on what is no HTTP
-            async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
+                found[await _one(rng, session, site)] += 1
+            async with session.get(f"{site.url}healthz") as answer:
                 assert answer.status == 200, "the server is gone"
     finally:
-        await server.stop()
+        await site.stop()
     return found
 
 
+async def _one(rng: Random, session: ClientSession, site: Site) -> int:
+    """The status of one answer; 0 where the client would not send it, or the server hung up on what is no HTTP."""
+    page, method = rng.choice(PAGES), rng.choice(METHODS)
+    query = "&".join(f"{quote(rng.choice(NAMES))}={_quoted(rng)}" for _ in range(rng.randint(0, 3)))
+    headers = {name: _header(rng) for name in rng.sample(HEADERS, rng.randint(0, 2))}
+    url = URL(f"{site.url[:-1]}{page}?{query}", encoded=True)
+    body = b"x" * rng.choice((0, 9, 9_000)) or None
+    try:
+        async with session.request(method, url, headers=headers, data=body) as answer:
+            if page == LIVE and answer.status == 200 and method == "GET":
+                line = await answer.content.readline()
+                assert line.startswith(b'data: {"now":'), line[:200]
+                answer.close()
+            else:
+                await answer.read()
+    except ClientError:
+        return 0
+    busy = page == LIVE and answer.status == 503  # as many as it takes look at the page
+    assert answer.status < 500 or busy, f"{method} {url} {headers}: {answer.status}"
+    return answer.status
+
+
 def _quoted(rng: Random) -> str:
-    text = str(rng.choice(ODD))[:2_000]
+    text = str(rng.choice((*ODD, *KNOWN)))[:2_000]
     return (
         quote(text.encode("utf-8", "surrogatepass"))
         if rng.random() < 0.8

@@ -27,7 +27,7 @@ from tests.formats.registry import StubRegistry
 from tests.formats.shop import native_form, shop_fields
 
 EVENTS = 10_000  # in each encoding
-PARTITIONS = 2
+PARTITIONS = 1
 FUNNELS = ("purchase", "lead")
 IDS = ("event_id", "session_id", "visitor_id", "user_id", "order_id")
 REFUSED = {
@@ -56,7 +56,7 @@ def test_nine_encodings_give_the_native_forms_figures_through_an_outage_of_the_r
         fill(registry)
         site = Site(
             funnels=definitions(tmp_path), sources=sources, source_partitions=PARTITIONS,
-            partitions=2, extra=f'[registry]\nurl = "{registry.url}"\ntimeout = "2s"\n',
+            partitions=4, extra=f'[registry]\nurl = "{registry.url}"\ntimeout = "2s"\n',
         )  # fmt: skip
         with Stack(tmp_path, broker.bootstrap_servers, clickhouse.url, database, site) as stack:
             assert len(stack.funnels) == len(FUNNELS)

@@ -77,7 +77,7 @@ def purchase() -> Funnel:
     return load_funnels(FUNNELS)[0]
 
 
-def story(now: int, *, hours: int = 3, expects: bool = True, fault: float = 0.2) -> Iterator[Published]:
+def story(now: int, *, hours: int = 1, expects: bool = True, fault: float = 0.2) -> Iterator[Published]:
     """The records, oldest first. `fault`: share that still gets through where it strikes."""
     dice, funnels = random.Random(7), load_funnels(FUNNELS)
     last = now // MINUTE * MINUTE

@@ -8,14 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from schemas import metrics as m
+from schemas.funnel import Funnel
+from schemas.live import MINUTE, Account, Counts, Published, encode
 from schemas.report import Report
+from schemas.topics import live
 from sinks.embedded.kafka import EmbeddedKafka
+from sinks.kafka import KeyValue
+from streams.live.follow import wall_clock
 from tests.e2e.child import Child
 from tests.e2e.prometheus import Series, net_counters
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, write_records
 from tests.live.chromium import Page
 from tests.live.test_page import CELLS, SHOWN, TEXT
 from tests.stream.shop import SITE, answer, send_part
@@ -86,7 +92,9 @@ async def until_shown(page: Page, wanted: Table) -> None:
 
 
 @pytest.mark.slow
-async def test_two_workers_show_one_whole_that_survives_crash_and_restart(stack: Stack, page: Page) -> None:
+async def test_two_workers_show_one_whole_through_crash_and_restart_and_where_it_falls(
+    stack: Stack, page: Page
+) -> None:
     first, second = stack.start("worker", ready=False), stack.start("worker", "b", ready=False)
     first.until_ready()
     second.until_ready()
@@ -119,4 +127,37 @@ async def test_two_workers_show_one_whole_that_survives_crash_and_restart(stack:
     await until_shown(page, of_report(report, levels, previous))
     channels = {row[0]: row[1] for row in await page.run(CELLS.format("segments"))}
     assert channels == {value: f"{stages[0].attempts:,}" for value, stages in report.by["channel"].items()}
-    assert page.complaints == [] or all("ERR_" in complaint for complaint in page.complaints)
+    assert all("ERR_" in complaint for complaint in page.complaints)  # while nobody listened
+
+    usual = {"begin_checkout": 400, "purchase": 240}
+    seed = told(funnel, wall_clock() - 7 * MINUTE, usual)
+    await write_records(stack.settings, live(stack.prefix), seed)
+    faulty = {"mobile": (150, 6), "desktop": (150, 90)}
+    await to_thread(stack.send_all, "clicks", checkouts(answer(stack.funnels).horizon, faulty))
+    await page.goto(f"http://127.0.0.1:{second.port}/?funnel=purchase&by=device&period=5m")
+    await page.until(SHOWN)
+    fell = "[...document.querySelectorAll('#segments td.fell')].map(cell => [cell.parentNode.cells[0].innerText, cell.cellIndex])"
+    assert await page.until(fell) == [["mobile", 6]]  # → purchase
+
+
+def told(funnel: Funnel, at: int, entered: Mapping[str, int]) -> dict[int, list[KeyValue]]:
+    """What a worker that has gone told of that minute: mobile and desktop alike."""
+    accounts = tuple(
+        Account(m.STAGE_ENTERED.name, (stage,), {"device": {"mobile": amount, "desktop": amount}})
+        for stage, amount in entered.items()
+    )
+    counts = (Counts(funnel.name, funnel.version, {}, accounts),)
+    record = Published("gone", at, at // MINUTE * MINUTE, at, ended=True, counts=counts)
+    return {0: [(record.key(), encode(record))]}
+
+
+def checkouts(start: int, wanted: Mapping[str, tuple[int, int]]) -> dict[int, list[KeyValue]]:
+    """Sessions that go as far as the checkout, and those that buy: (sessions, of them buyers) by device."""
+    found: dict[int, list[KeyValue]] = {0: [], 1: []}
+    for device, (sessions, buyers) in wanted.items():
+        for number in range(sessions):
+            key, steps = f"{device}-{number}", ["session_start", "view_item", "add_to_cart", "begin_checkout"]
+            for step, name in enumerate([*steps, "purchase"] if number < buyers else steps):
+                event = {"event": name, "timestamp": start + 1000 * step, "session_id": key, "device": device}
+                found[number % 2].append((key.encode(), msgspec.json.encode(event | {"event_id": f"{key}-{step}"})))
+    return found

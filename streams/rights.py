@@ -25,6 +25,8 @@ COMMANDS = (
     "leave",
     "lag",
     "replay",
+    "traffic",
+    "annotate",
     "dead-letters list",
     "dead-letters replay",
     "forget",
@@ -96,6 +98,8 @@ def acls(command: str, settings: Settings, funnels: Sequence[Funnel]) -> tuple[A
         "seed": [*seen, *topics([baselines], WRITE)],
         "lag": [*topics([*sources, *logs, transitions, letters], DESCRIBE), *known_groups],
         "replay": topics(sources, WRITE, DESCRIBE),
+        "traffic": topics(sources, WRITE, DESCRIBE),
+        "annotate": topics([names.annotation_log(prefix)], READ, WRITE, DESCRIBE),
         "dead-letters list": topics([letters], READ, DESCRIBE),
         "dead-letters replay": topics([*sources, letters], READ, WRITE, DESCRIBE),
         "forget": [

@@ -23,6 +23,7 @@ Place = tuple[str, int]
 #: Rows of one step that wait as they are; beyond, they are counted by stratum at once.
 WAITING = 20_000
 
+NEVER = 1 << 62
 Dims = tuple[str, ...]
 
 
@@ -59,7 +60,8 @@ class PartitionExpectation:
         self._strata, self._levels, self._unit = strata, levels, unit
         self._stages: dict[int, AtRisk[Stratum]] = {}
         self._waiting: dict[int, dict[Effect, Moves]] = {}
-        self._edition = -1
+        self._effects: dict[Effect, bool] = {}
+        self._edition, self._due = -1, NEVER
         self.now: int | None = None
 
     def begin(self, heard: int | None, standing: Iterable[tuple[Standing, int]], edition: int) -> None:
@@ -76,9 +78,10 @@ class PartitionExpectation:
     def take(self, effect: Effect, dims: Sequence[Dims], times: Sequence[int]) -> None:
         """Rows of one effect; `times`: ms."""
         unit = self._unit
-        if not dims or not any(level in self._stages for level in (effect[0], *effect[1])):
+        if not dims or not self._followed(effect):
             return
         first, last = min(times) // unit, max(times) // unit
+        self._due = min(self._due, first)
         if first == last:
             self._moves(first, effect).add(dims, self._strata)
             return
@@ -92,6 +95,8 @@ class PartitionExpectation:
         """What may be expected by this time that was not before: by level and stratum."""
         self._follow(edition)
         to = heard // self._unit
+        if self.now == to and self._due >= to:  # the usual chunk: no step has ended
+            return
         for step in sorted(step for step in self._waiting if step < to):
             for (entered, converts, back), moves in self._waiting.pop(step).items():
                 for stratum, count in moves.settle(self._strata).items():
@@ -102,10 +107,18 @@ class PartitionExpectation:
                         if level in self._stages:
                             self._stages[level].add(step, stratum, 0, amount)
         self.now = to if self.now is None else max(self.now, to)
+        self._due = min(self._waiting, default=NEVER)
         for level, stage in self._stages.items():
             expected = stage.advance(to)
             if expected:
                 yield level, expected
+
+    def _followed(self, effect: Effect) -> bool:
+        """Whether any of its stages is expected to convert."""
+        known = self._effects.get(effect)
+        if known is None:
+            known = self._effects[effect] = any(level in self._stages for level in (effect[0], *effect[1]))
+        return known
 
     def _moves(self, step: int, effect: Effect) -> Moves:
         effects = self._waiting.setdefault(step, {})
@@ -118,7 +131,7 @@ class PartitionExpectation:
         """Stages that are ready by now are followed, by the curves that were learned last."""
         if edition == self._edition:
             return
-        self._edition = edition
+        self._edition, self._effects = edition, {}
         for level, baseline in self._levels.items():
             if not baseline.ready or baseline.learned is None:
                 self._stages.pop(level, None)

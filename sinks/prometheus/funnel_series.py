@@ -30,7 +30,7 @@ from schemas.metrics import STAGE as STAGE_LABEL
 from schemas.rows import Direction, End, Kind
 from sinks.prometheus.accounts import Account, Builders, Durations
 from sinks.prometheus.definition import plain_edges, possible_reasons, required_levels
-from sinks.prometheus.expected import FunnelExpectation, Place
+from sinks.prometheus.expected import Effect, FunnelExpectation, Place
 from sinks.prometheus.labels import EVERYTHING, AllowList, LabelPolicy, Segment, clean
 from sinks.prometheus.segments import Segments
 from sinks.prometheus.strata import Strata
@@ -85,6 +85,7 @@ class FunnelSeries:
         self._segments = Segments(funnel, policy)
         self._open = self._segments.known()
         self.expectation = FunnelExpectation(funnel, Strata(self._segments), baselines)
+        self._effects: dict[tuple[int, int, int], Effect] = {}
         self._owed: dict[tuple[int, Segment], float] = {}
         self._currencies = AllowList("currency", policy.currencies, MAX_CURRENCIES)
         self._durations = [Durations({**self._labels, STAGE_LABEL: level}) for level in self._levels]
@@ -113,8 +114,7 @@ class FunnelSeries:
                 self._lasted(facts, rows)
                 self._money(facts, rows, now)
                 if place is not None:
-                    effect = (facts.stage, tuple(self._converted(facts)), facts.is_deleted == 1)
-                    self.expectation.take(place, effect, rows.dims, rows.times)
+                    self.expectation.take(place, self._effect(facts), rows.dims, rows.times)
         else:
             return False
         return True
@@ -178,6 +178,15 @@ class FunnelSeries:
                 yield RECOVERED, ()
         for before in self._converted(facts):
             yield STAGE_CONVERSIONS, (self._levels[before],)
+
+    def _effect(self, facts: Facts) -> Effect:
+        """What the entry means to who is expected to convert."""
+        key = (facts.stage, facts.reached, facts.is_deleted)
+        known = self._effects.get(key)
+        if known is None:
+            known = (facts.stage, tuple(self._converted(facts)), facts.is_deleted == 1)
+            self._effects[key] = known
+        return known
 
     def _converted(self, facts: Facts) -> Iterator[int]:
         """The levels whose conversion this entry is."""

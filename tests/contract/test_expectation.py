@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 from clickhouse_connect.driver.client import Client
 
+from schemas.errors import SinkError
 from schemas.event import Event
 from schemas.expectation.history import Names, Needed
 from schemas.expectation.learned import LearnedStep
 from schemas.expectation.rates import Rates
 from schemas.expectation.steps import steps
 from schemas.progress import Progress
-from schemas.settings import ClickHouse, Secret
+from schemas.settings import ClickHouse, Secret, Settings
 from sinks.clickhouse.client import connect
 from sinks.clickhouse.expectation import Learner, Seeded, write_seeds
 from sinks.clickhouse.migrate import bring_up_to_date
@@ -24,6 +26,7 @@ from sinks.clickhouse.writer import Writer
 from streams.batch.history import count_history
 from streams.batch.intake import BatchInput, Intake
 from streams.batch.run import Batch
+from streams.commands.seed import queried
 from streams.engine.batch import walk_unit
 from tests.unit.expectation.shop import DAY, MINUTE, RATES, START, events, funnel, visits
 
@@ -185,3 +188,20 @@ def test_rare_values_are_one(tables: Client, seen: list[Event]) -> None:
     assert set(learned.parts["channel"]) == {"paid", "other"}
     assert len(learned.parts["device"]) == 2  # the one with most visitors, and other
     assert sum(counts.entered for counts in learned.parts["channel×device"].values()) == learned.whole.entered
+
+
+def test_a_query_is_a_file_of_its_rows_and_changes_nothing(dsn: str, database: str, tables: Client) -> None:
+    server = urlsplit(dsn)
+    clickhouse = ClickHouse(
+        url=f"{server.scheme}://{server.hostname}:{server.port}", user=server.username or "default",
+        password=Secret(server.password or ""), database=database,
+    )  # fmt: skip
+    settings = Settings(clickhouse=clickhouse)
+    with ExitStack() as stack:
+        path = queried(settings, "SELECT 'view' AS event, toUInt64(number) AS ts FROM numbers(3)", stack)
+        lines = [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+        assert lines == [{"event": "view", "ts": number} for number in range(3)]
+        with pytest.raises(SinkError, match="can't run the query"):
+            queried(settings, "SELECT nothing FROM nowhere", stack)
+        with pytest.raises(SinkError, match="can't run the query"):
+            queried(settings, "TRUNCATE TABLE expectation_counts", stack)

@@ -85,6 +85,13 @@ class ServerProcess:
                 self._guard.wait(seconds)
         self.kill()
 
+    def wait(self, seconds: float) -> int | None:
+        """Waits until it has ended by itself; its exit code, or None if it runs on."""
+        try:
+            return self._guard.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
     def kill(self) -> None:
         """Ends the server at once, without a chance to write anything (SIGKILL)."""
         if self.alive and hasattr(self, "pid"):

@@ -136,7 +136,7 @@ def commands(programs: Programs, folder: Path, alertmanager: str, prometheus: st
 def prometheus_file(targets: list[str], alertmanager: str) -> dict[str, Any]:
     """Prometheus' configuration: a second of its time is a minute of the shop's."""
     return {
-        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yml"],
         "scrape_configs": [{"job_name": "funnelwatch", "static_configs": [{"targets": targets}]}],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},

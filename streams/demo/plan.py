@@ -19,6 +19,8 @@ OPENING = 10 * _HOUR
 FAULT_STAGE = "purchase"
 FAULT_SHARE = 0.8
 FAULT_WHERE = (("device", "mobile"), ("source", "instagram"))
+#: So many of the new visitors come by a campaign on Instagram: the shop's day is a good one, until its checkout breaks there.
+CAMPAIGN_SHARE = 0.35
 #: Broken records per good one: what a site has on any day. More would be an alert of its own.
 BAD_SHARE = 0.003
 
@@ -63,6 +65,7 @@ def timeline(wish: Wish, now_ms: int, reached_ms: int | None = None) -> Timeline
         start_ms=start,
         visitors_per_day=wish.visitors_per_day,
         bad_share=BAD_SHARE,
+        campaign_share=CAMPAIGN_SHARE,
         keyed_by="session",
         utc_offset_ms=OPENING - start % _DAY,
         faults=() if fault is None else (fault,),

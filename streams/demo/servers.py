@@ -25,6 +25,8 @@ from streams.topics import TopicSpec, admin, create, partition_counts
 SOURCES = Path(__file__).parents[2]
 #: Seconds between the signal that lets `run` kill its processes and the demo's own end.
 LAST_WORDS = 0.3
+#: Longest that learning from the history may take.
+SEED_SECONDS = 300.0
 
 
 class Servers:
@@ -35,6 +37,7 @@ class Servers:
         self.kafka = EmbeddedKafka(directory / "kafka", heap="384m")
         self.clickhouse = EmbeddedClickHouse(directory / "clickhouse")
         self.run: ServerProcess | None = None
+        self._seed: ServerProcess | None = None
         programs = installed()
         self.alarm = None if programs is None else Alarm(programs, directory.resolve() / "alarm")
 
@@ -44,7 +47,7 @@ class Servers:
         return self._directory / "run.log"
 
     def start(self, say: Callable[[str], None]) -> tuple[Settings, Path]:
-        """Starts all and makes the source topic; returns the settings, and their file. Raises SinkError."""
+        """Starts Kafka and ClickHouse and makes the source topic; returns the settings, and their file. Raises SinkError."""
         check_extra()
         if not jars.fetched():
             say(f"  fetching Apache Kafka {jars.KAFKA_VERSION} (45 MB, only this once) …")
@@ -61,9 +64,18 @@ class Servers:
         with admin(settings.kafka) as client:
             if not partition_counts(client, [TOPIC]):
                 create(client, TopicSpec(TOPIC, PARTITIONS, {"retention.ms": "-1"}), 1)
-        command = [sys.executable, "-m", "streams.cli", "run", "--config", str(config.resolve())]
-        self.run = ServerProcess(command, self.log, environment=_environment())
         return settings, config
+
+    def learn(self, config: Path, history: Path) -> None:
+        """What conversions are to be expected, from a file of events. Raises SinkError."""
+        log = self._directory / "seed.log"
+        self._seed = ServerProcess(_command("seed", str(history), config=config), log, environment=_environment())
+        if self._seed.wait(SEED_SECONDS) != 0:
+            raise SinkError(f"the history can't be learned from; its log {log} ends: {self._seed.tail()}")
+
+    def follow(self, config: Path) -> None:
+        """Starts the worker and the sink."""
+        self.run = ServerProcess(_command("run", config=config), self.log, environment=_environment())
 
     def check(self) -> None:
         """Raises SinkError if a process has ended by itself."""
@@ -78,8 +90,9 @@ class Servers:
         """Ends all in order: the worker while Kafka and ClickHouse still answer. Does nothing for what does not run."""
         if self.alarm is not None:
             self.alarm.stop()
-        if self.run is not None:
-            self.run.stop()
+        for process in (self._seed, self.run):
+            if process is not None:
+                process.stop()
         with ThreadPoolExecutor(1) as beside:
             clickhouse = beside.submit(self.clickhouse.stop)
             self.kafka.stop()
@@ -87,6 +100,8 @@ class Servers:
 
     def kill(self) -> None:
         """Ends all at once. Safe in a signal handler: waits for nobody, takes no lock."""
+        if self._seed is not None:
+            _signal(self._seed.pid, signal.SIGKILL)
         if self.run is not None:
             _signal(self.run.pid, signal.SIGTERM)  # the second one: `run` kills its processes
         if self.alarm is not None:
@@ -104,6 +119,10 @@ def check_extra() -> None:
     missing = [name for name in wanted if find_spec(name) is None]
     if missing:
         raise SinkError(f"the demo needs {', '.join(missing)}: pip install 'funnelwatch[embedded]'")
+
+
+def _command(name: str, *arguments: str, config: Path) -> list[str]:
+    return [sys.executable, "-m", "streams.cli", name, *arguments, "--config", str(config.resolve())]
 
 
 def _environment() -> dict[str, str]:

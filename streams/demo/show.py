@@ -16,6 +16,7 @@ from schemas.funnel import Funnel
 from schemas.settings import Settings
 from sinks.clickhouse.client import connect, database_exists, rows_of
 from streams.demo.figures import Reader
+from streams.demo.history import write_history
 from streams.demo.interrupts import Interrupts
 from streams.demo.notes import brief_note, notes
 from streams.demo.place import claim
@@ -56,7 +57,14 @@ def _follow(wish: Wish, servers: Servers, directory: Path, console: Console, int
     began = time.monotonic()
     settings, config = servers.start(lambda text: console.print(text, highlight=False, soft_wrap=True))
     funnels = load_funnels(settings.funnels)
-    times = timeline(wish, int(time.time() * 1000), _reached(settings))
+    reached = _reached(settings)
+    times = timeline(wish, int(time.time() * 1000), reached)
+    if reached is None:
+        console.print("  learning from four weeks of history what is to be expected …", highlight=False)
+        history = (directory / "history.jsonl").resolve()
+        write_history(history, times)
+        servers.learn(config, history)
+    servers.follow(config)
     sender = Sender(settings.kafka, times, directory / "sample.jsonl")
     reader = Reader(settings, funnels, servers.check)
     story = Story(times.fault)

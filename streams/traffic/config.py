@@ -14,7 +14,8 @@ class TrafficConfig(msgspec.Struct, frozen=True, kw_only=True):
     `disorder_ms`: no record is sent later than this after its event; `disorder_share` of them use that span, the
     others at most two seconds of it; 0 sends in event-time order. `duplicate_share` of the events are sent twice, byte
     for byte. `bad_share`: broken records per good event, sent in addition to the good ones. `without_id_share` of the
-    events have no `event_id`. `refund_share` of the orders are sent back. `keyed_by`: the id that is the record key
+    events have no `event_id`. `campaign_share`: so many of the new visitors come by a campaign on Instagram, nearly all on a
+    phone. `refund_share` of the orders are sent back. `keyed_by`: the id that is the record key
     (session, visitor or none). `utc_offset_ms`: the shop's local time, for the day rhythm.
     """
 
@@ -29,6 +30,7 @@ class TrafficConfig(msgspec.Struct, frozen=True, kw_only=True):
     without_id_share: float = 0.06
     refund_share: float = 0.04
     bot_share: float = 0.04
+    campaign_share: float = 0.0
     keyed_by: str = "session"
     utc_offset_ms: int = 0
     faults: tuple[Fault, ...] = ()

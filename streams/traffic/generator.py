@@ -13,7 +13,7 @@ from streams.traffic.catalogue import Order, Step
 from streams.traffic.config import TrafficConfig
 from streams.traffic.counts import Counts
 from streams.traffic.faults import Fault
-from streams.traffic.people import Visit, first_visit, new_visitor, return_visit
+from streams.traffic.people import Visit, by_campaign, first_visit, new_visitor, return_visit
 from streams.traffic.rhythm import HOUR_MS, next_arrival
 from streams.traffic.shop import Walk, crawl
 from streams.traffic.spoil import Bad, spoil
@@ -108,7 +108,8 @@ class Traffic:
         rng = self._random(number, 0)
         visitor = new_visitor(number, at, rng, self.config.bot_share)
         self.counts.visitors += 1
-        self._plan(at, first_visit(visitor, at, rng))
+        visit, share = first_visit(visitor, at, rng), self.config.campaign_share
+        self._plan(at, by_campaign(visit, rng) if share and rng.random() < share else visit)
 
     def _random(self, number: int, ordinal: int) -> Random:
         return Random((self.config.seed << 72) | (number << 8) | ordinal)

@@ -12,6 +12,8 @@ from streams.traffic.segments import (
     CRAWLERS,
     DEVICES,
     EMAIL,
+    INSTAGRAM,
+    MOBILE,
     PURPOSES,
     Channel,
     Country,
@@ -93,6 +95,13 @@ def first_visit(visitor: Visitor, start_ms: int, rng: Random) -> Visit:
         device=DEVICES.draw(rng),
         known=visitor.user_id is not None,
     )
+
+
+def by_campaign(visit: Visit, rng: Random) -> Visit:
+    """The same first visit, by a campaign on Instagram."""
+    campaign = rng.choice(INSTAGRAM.campaigns)
+    device = MOBILE if rng.random() < 0.9 else visit.device
+    return msgspec.structs.replace(visit, channel=INSTAGRAM, campaign=campaign, device=device)
 
 
 def return_visit(last: Visit, start_ms: int, rng: Random, *, cart: bool) -> Visit:

@@ -88,6 +88,7 @@ CHANNELS: Deck[Channel] = Deck(
     )
 )
 EMAIL = next(channel for channel in CHANNELS.cards if channel.name == "Email")
+INSTAGRAM = next(channel for channel in CHANNELS.cards if channel.source == "instagram")
 
 DEVICES: Deck[Device] = Deck(
     (
@@ -114,6 +115,8 @@ DEVICES: Deck[Device] = Deck(
         ),
     )
 )
+
+MOBILE = next(device for device in DEVICES.cards if device.name == "mobile")
 
 COUNTRIES: Deck[Country] = Deck(
     (

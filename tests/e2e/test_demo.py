@@ -8,20 +8,25 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.errors import SinkError
+from schemas.metrics import STAGE_EXPECTED_CONVERSIONS
 from schemas.settings import load_settings
 from sinks.clickhouse.client import connect, rows_of
+from streams.demo.alarm import installed
 from streams.demo.plan import HISTORY, Wish, timeline
 
 pytest.importorskip("chdb", reason="no embedded ClickHouse: chdb is not installed (funnelwatch[embedded])")
 
+PAGE = re.compile(r"PAGE to team shop: purchase: begin_checkout → purchase .*fell")
 WISH = Wish(seed=7, visitors_per_day=200_000.0, fault_after=1.0, fault_for=600.0)
 #: So many checkouts of the segment on each side of the fault's beginning, each with ten minutes of event time to buy in.
 CHECKOUTS, MINUTES = 30, 10
@@ -92,6 +97,26 @@ def start(kafka_jars: Path, tmp_path: Path) -> Iterator[Callable[..., Running]]:
         demo.process.wait(10)
 
 
+def expected_conversions(config: Path) -> float:
+    """Of the step that the fault hits, by the worker's metrics."""
+    with urllib.request.urlopen(f"http://{load_settings(config, {}, {}).web.listen}/metrics", timeout=60) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+        samples = [sample for family in families for sample in family.samples]
+    return sum(
+        sample.value
+        for sample in samples
+        if sample.name == STAGE_EXPECTED_CONVERSIONS.name
+        and (sample.labels["funnel_stage"], sample.labels["dimension"]) == ("begin_checkout", "all")
+    )
+
+
+def scrape_seconds(config: Path) -> float:
+    """How long the worker's metrics take now."""
+    began = time.monotonic()
+    expected_conversions(config)
+    return time.monotonic() - began
+
+
 class Rates(msgspec.Struct):
     """Checkouts and purchases of the segment, before the fault and in it."""
 
@@ -135,6 +160,7 @@ def test_figures_move_the_fault_shows_and_ctrl_c_leaves_nothing(start: Callable[
     demo.until(lambda: len(set(re.findall(r"purchase: visit ([0-9,]+)", demo.said))) >= 3)
     visits = [int(number.replace(",", "")) for number in re.findall(r"purchase: visit ([0-9,]+)", demo.said)]
     assert visits == sorted(visits)
+    assert expected_conversions(config) > 0  # learned from the weeks before
     assert f"  worker      http://{load_settings(config, {}, {}).web.listen}/metrics" in demo.said
     demo.until(lambda: "mobile × instagram loses 80% at purchase" in demo.said)
     demo.until(lambda: "  a bug goes live: mobile × instagram can't get past purchase (80% fail)\n" in demo.said)
@@ -146,6 +172,24 @@ def test_figures_move_the_fault_shows_and_ctrl_c_leaves_nothing(start: Callable[
     assert "Traceback" not in demo.said
     assert demo.said.endswith("stays until the next demo.\n")
     assert sorted(path.name for path in demo.directory.parent.iterdir()) == ["demo-data", "output"]
+
+
+@pytest.mark.slow
+def test_the_marketer_is_paged_and_told_when_it_is_over(start: Callable[..., Running]) -> None:
+    if installed() is None:
+        pytest.skip("Prometheus or Alertmanager is not installed: run .ci/tools as root on Debian")
+    demo = start("--fault-after", "10", "--fault-for", "60", "--visitors-per-day", "200000")
+    demo.until(lambda: "a bug goes live" in demo.said, 150.0)
+    if scrape_seconds(demo.directory / "funnelwatch.toml") > 1.5:
+        pytest.skip("this machine is too busy for an hour a minute: Prometheus can't read the worker's metrics in time")
+    demo.until(lambda: PAGE.search(demo.said) is not None)
+    page = demo.said.partition("PAGE to team shop")[2].splitlines()[1]
+    assert "responsible: " in page
+    assert "Paid Social" in page
+    demo.until(lambda: "OVER: purchase: begin_checkout → purchase" in demo.said)
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(40) == 0, demo.said
+    assert demo.nothing_left(), demo.processes()
 
 
 def test_it_can_be_ended_while_it_starts(start: Callable[..., Running]) -> None:

@@ -4,6 +4,7 @@ from collections import Counter
 from hashlib import sha256
 from itertools import islice, pairwise
 
+import msgspec
 import pytest
 
 from schemas.channels import default_channel
@@ -273,3 +274,20 @@ def test_the_evening_is_seven_times_the_night_and_a_week_means_one() -> None:
 def test_settings_that_make_no_sense_are_refused(changes: dict[str, object], where: str) -> None:
     with pytest.raises(ConfigError, match=where):
         TrafficConfig(**{"seed": 1, "start_ms": MONDAY, **changes}).check()  # type: ignore[arg-type]
+
+
+def test_a_campaign_draws_its_share_and_changes_nothing_else() -> None:
+    def first(share: float) -> list[dict[str, object]]:
+        config = TrafficConfig(seed=5, start_ms=MONDAY, visitors_per_day=20_000, campaign_share=share, bad_share=0)
+        return [
+            msgspec.json.decode(record.data)
+            for record in Traffic(config).records(MONDAY + 6 * HOUR_MS)
+            if record.name == "session_start" and b'"customer_type":"new"' in record.data
+        ]
+
+    without, with_it = first(0.0), first(0.5)
+    shares = [sum(one.get("source") == "instagram" for one in each) / len(each) for each in (without, with_it)]
+    assert 0.08 < shares[0] < 0.2
+    assert 0.45 < shares[1] < 0.65
+    phones = [one for one in with_it if one.get("source") == "instagram"]
+    assert sum(one["device"] == "mobile" for one in phones) / len(phones) > 0.85

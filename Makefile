@@ -16,8 +16,8 @@ help:
 	@echo "make check   lint, types, test"
 	@echo "make setup   only installs;  make bench   throughput;  make clean   removes all that was installed"
 
-# _usual.c is compiled by the install, where there is a compiler (hatch_build.py).
-$(STAMP): requirements.lock pyproject.toml hatch_build.py streams/engine/_usual.c
+# _usual.c, with its headers, is compiled by the install, where there is a compiler (hatch_build.py).
+$(STAMP): requirements.lock pyproject.toml hatch_build.py $(wildcard streams/engine/_*.[ch])
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and not found: install it, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) can't make a virtual environment: install its venv module (Debian: apt install python3-venv)" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock

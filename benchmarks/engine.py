@@ -1,7 +1,7 @@
 """`python -m benchmarks.engine`: the parts of the worker one by one, in one process, without Kafka; µs of CPU per event.
 
-Parts: decode (bytes → Event), match (name → stages), event (`Partition.event`, decoding apart), finish (`Partition.finish`
-once a chunk), rows (rows → bytes), counters. Medians over the chunks.
+Parts: take (`Partition.unusual`: records as they were fetched → rows and states), finish (`Partition.finish` once a chunk), rows
+(rows → bytes), counters; and, apart, what decoding every record in Python costs. Medians over the chunks.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ from schemas.expectation.learned import Counts, LearnedStep
 from schemas.funnel import Funnel, Unit
 from sinks.prometheus.counters import FunnelCounters
 from sinks.prometheus.labels import LabelPolicy
-from streams.engine.match import CompiledFunnel, Index
+from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition, Result
+from streams.engine.usual import Readable
 from streams.stream.effects import Effects
 from streams.worker import spare_the_collector
 
 CHUNK = 250
 PLACE = ("log", 0)
+#: When Kafka got the records: after all of them (ms).
+NOW = 1 << 42
 Made = TypeVar("Made")
 
 
@@ -45,6 +48,15 @@ class Cost(msgspec.Struct, frozen=True):
     per_event: float
 
 
+class Fetched(msgspec.Struct, frozen=True, gc=False):
+    """A record as the consumer gives it."""
+
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes
+
+
 class Bench:
     """One workload through the parts, chunk by chunk, as the worker takes it."""
 
@@ -52,10 +64,10 @@ class Bench:
         self.chunks = chunked(workload)
         compiled = [CompiledFunnel(funnel) for funnel in funnels]
         self.dimensions = {funnel.version: funnel.dimensions for funnel in funnels}
-        self.index = Index(compiled)
         self.store: dict[str, bytes] = {}
-        self.partition = Partition("log", 0, Unit.SESSION, compiled, self.store)
-        self.decode = decoder(DecodeOptions(format=Format.AUTO))
+        options = DecodeOptions(format=Format.AUTO)
+        self.partition = Partition("log", 0, Unit.SESSION, compiled, self.store, Readable(options))
+        self.decode = decoder(options)
         self.counters = FunnelCounters(funnels, LabelPolicy(crosses=(("channel", "device"),)), "site")
         for baseline in self.counters.baselines.by_level.values():  # as after four weeks: conversions are expected
             step = baseline.step
@@ -67,34 +79,22 @@ class Bench:
 
     def run(self) -> list[Cost]:
         """The costs of all parts."""
-        offset = 0
         for chunk in self.chunks:
-            events = self._timed("decode", len(chunk), partial(self.decoded, chunk))
-            self._timed("match", len(chunk), partial(self.match, events))
-            self._timed("event", len(chunk), partial(self.follow, offset, events))
+            self._timed("take", len(chunk), partial(self.take, chunk))
             result = self._timed("finish", len(chunk), self.partition.finish)
             effects = Effects(self.partition, self.dimensions)
             self._timed("rows", len(chunk), partial(effects.pack, result.made))
             self._timed("counters", len(chunk), partial(self.count, effects, result))
             self.partition.keep(result)
-            offset += len(chunk)
+            self._timed("decode", len(chunk), partial(self.decoded, chunk))
         return [Cost(part, median(values)) for part, values in self.spent.items()]
 
-    def decoded(self, chunk: list[bytes]) -> list[Event]:
-        now = 1 << 42
-        return [self.decode(value, now) for value in chunk]
+    def take(self, chunk: list[Fetched]) -> None:
+        for record in self.partition.unusual(chunk):
+            self.partition.event(record.offset, self.decode(record.value, record.timestamp), record.timestamp)
 
-    def match(self, events: list[Event]) -> None:
-        """As `Partition.take` looks before it moves a unit (its share of *event*)."""
-        for event in events:
-            concern = self.index.concerned[event.event]
-            if concern is not None and concern.looks is None:
-                concern.look(event)
-
-    def follow(self, offset: int, events: list[Event]) -> None:
-        move = self.partition.event
-        for place, event in enumerate(events, offset):
-            move(place, event)
+    def decoded(self, chunk: list[Fetched]) -> list[Event]:
+        return [self.decode(record.value, record.timestamp) for record in chunk]
 
     def count(self, effects: Effects, result: Result) -> None:
         effects.count(result.made)
@@ -107,10 +107,10 @@ class Bench:
         return made
 
 
-def chunked(workload: Workload) -> list[list[bytes]]:
+def chunked(workload: Workload) -> list[list[Fetched]]:
     """Partition 0's records in chunks of CHUNK; the last, shorter one is left out."""
-    values = [value for _, value in workload.records(0)]
-    return [values[start : start + CHUNK] for start in range(0, len(values) - CHUNK + 1, CHUNK)]
+    records = [Fetched(offset, NOW, key, value) for offset, (key, value) in enumerate(workload.records(0))]
+    return [records[start : start + CHUNK] for start in range(0, len(records) - CHUNK + 1, CHUNK)]
 
 
 def costs(workload: Workload) -> list[Cost]:
@@ -129,8 +129,8 @@ def main(events: int) -> None:
     table = Table("part", *(f"{name}, µs" for name in measured))
     for rows in zip(*measured.values(), strict=True):
         table.add_row(rows[0].part, *(f"{row.per_event:.2f}" for row in rows))
-    without_match = (sum(row.per_event for row in rows if row.part != "match") for rows in measured.values())
-    table.add_row("all (match is part of event)", *(f"{total:.2f}" for total in without_match))
+    without_decode = (sum(row.per_event for row in rows if row.part != "decode") for rows in measured.values())
+    table.add_row("all (decode apart)", *(f"{total:.2f}" for total in without_decode))
     Console().print(table)
     named = {
         f"engine_{name}_{row.part}": {"value": round(row.per_event, 3), "unit": "us"}

@@ -28,9 +28,14 @@ def pack_rows(rows: Sequence[Row]) -> Iterator[Packed]:
         yield None, _encode(rows[start : start + BLOCK])
 
 
-def pack_block(rows: Sequence[bytes]) -> Packed:
-    """Key and value of the record that carries these rows, which are packed already; at most 65,535."""
-    return None, b"\xdc" + len(rows).to_bytes(2, "big") + b"".join(rows)
+def pack_block(count: int, rows: bytes) -> Packed:
+    """Key and value of the record that carries these rows, which are packed already."""
+    return None, block(count, rows)
+
+
+def block(count: int, rows: bytes) -> bytes:
+    """So many packed rows as one array."""
+    return b"\xdd" + count.to_bytes(4, "big") + rows
 
 
 def pack_progress(progress: Progress) -> Packed:

@@ -7,6 +7,7 @@ from schemas.decode.framed import SchemaStore
 from schemas.event import Event
 from schemas.privacy.protect import Protect, protector
 from schemas.settings import Settings, Source
+from streams.engine.usual import Readable
 
 
 def options(
@@ -47,8 +48,22 @@ def protected(decode: Decode, protect: Protect | None) -> Decode:
     return decode_and_protect
 
 
-def source_decoder(settings: Settings, source: Source, schemas: SchemaStore | None = None) -> Decode:
-    """The decoder of a source topic. A mapping file says by itself what it maps. Raises ConfigError."""
+def source_options(settings: Settings, source: Source, schemas: SchemaStore | None = None) -> DecodeOptions:
+    """How a source topic is decoded. A mapping file says by itself what it maps. Raises ConfigError."""
     mapping = load_mapping(source.mapping) if source.mapping is not None else None
     form = Format.MAPPING if mapping is not None and source.format is Format.AUTO else source.format
-    return decoder(options(settings, form, mapping, schemas))
+    return options(settings, form, mapping, schemas)
+
+
+def source_decoder(settings: Settings, source: Source, schemas: SchemaStore | None = None) -> Decode:
+    """The decoder of a source topic. Raises ConfigError."""
+    return decoder(source_options(settings, source, schemas))
+
+
+def readable(settings: Settings, source: Source) -> Readable | None:
+    """How the engine may read the topic's records itself; None where each must be decoded, and something done to it, first."""
+    privacy = settings.privacy
+    if privacy.id_key.reveal() or privacy.dropped_fields or privacy.masked_fields:
+        return None
+    found = source_options(settings, source)
+    return Readable(found, addresses=privacy.mask_addresses) if found.format in (Format.AUTO, Format.NATIVE) else None

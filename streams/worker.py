@@ -32,7 +32,7 @@ from sinks.prometheus.labels import LabelPolicy
 from sinks.prometheus.web import MetricsServer
 from streams.annotations import Annotations
 from streams.baselines import BaselineTopic
-from streams.decoding import event_protection, source_decoder
+from streams.decoding import event_protection, readable, source_decoder
 from streams.engine.match import CompiledFunnel
 from streams.live.assemble import add_publisher, live_page
 from streams.registry import SchemaRegistry
@@ -119,7 +119,8 @@ def unit_log(
     feeding = [
         f"{source.topic}:{number}" for source in settings.sources for number in range(layout.partitions[source.topic])
     ]
-    return UnitLog(feed.topic, feed.unit, compiled, table, writer, outputs, () if feed.direct else feeding)
+    own = readable(settings, settings.sources[0]) if feed.direct else None
+    return UnitLog(feed.topic, feed.unit, compiled, table, writer, outputs, () if feed.direct else feeding, own)
 
 
 def schema_registry(settings: Settings, app: StreamApp) -> SchemaRegistry | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -78,6 +79,18 @@ def fill_origin(event: Event) -> None:
         event.channel = channel_of(event.source, event.medium, event.campaign, direct=origin.direct)
 
 
+def agent_rule(internal: Internal) -> Callable[[str], bool]:
+    """Whether a user agent is a bot's, or one of the site's own monitors and tests."""
+    agents = [glob.lower() for glob in internal.user_agents]
+
+    @lru_cache(maxsize=16_384)  # a site sees few agents
+    def is_internal(agent: str) -> bool:
+        agent = agent[:2048]
+        return bool(agent) and (is_bot(agent) or any(fnmatchcase(agent.lower(), glob) for glob in agents))
+
+    return is_internal
+
+
 def _internal_rule(internal: Internal) -> Callable[[Event], bool]:
     try:
         networks = [ip_network(address, strict=False) for address in internal.addresses]
@@ -85,12 +98,11 @@ def _internal_rule(internal: Internal) -> Callable[[Event], bool]:
         raise ConfigError(
             "internal.addresses", str(error), "write an address or a network such as 10.0.0.0/8"
         ) from None
-    agents = [glob.lower() for glob in internal.user_agents]
+    of_agent = agent_rule(internal)
     hosts = [glob.lower() for glob in internal.hosts]
 
     def rule(event: Event) -> bool:
-        agent = (event.user_agent or "")[:2048]
-        if event.test or (agent and (is_bot(agent) or any(fnmatchcase(agent.lower(), glob) for glob in agents))):
+        if event.test or (event.user_agent and of_agent(event.user_agent)):
             return True
         if networks and event.ip and _inside(event.ip, networks):
             return True

@@ -1,8 +1,9 @@
 /* The usual event, in C: a unit's first event, or one that goes one required stage further, in order.
  *
  * Works on the packed state of streams/engine/state.py as it lies in the store, and writes the packed row of schemas/rows.py.
- * Whatever is not usual returns None, and streams/engine/unit.py does it: with the same outcome, byte for byte
- * (tests/unit/engine/test_usual.py). The stable ABI: one build serves every Python from 3.11 on.
+ * Whatever is not usual is left to streams/engine/unit.py: with the same outcome, byte for byte
+ * (tests/unit/engine/test_usual.py). `Plan.move` does it for an event that Python has decoded; a `Lane` takes records as they
+ * lie in Kafka, one after the other, for as long as nothing is unusual. The stable ABI: one build serves every Python from 3.11 on.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
@@ -10,174 +11,11 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef const unsigned char *Place;
+#include "_blake2b.h"
+#include "_msgpack.h"
+#include "_record.h"
 
-/* ---- reading msgpack: `end` is never passed, and whatever does not fit sets `odd` ------------------------------------ */
-
-typedef struct {
-    Place at, end;
-    int odd;
-} Reader;
-
-static uint64_t take(Reader *r, int bytes) {
-    if (r->end - r->at < bytes) {
-        r->odd = 1;
-        r->at = r->end;
-        return 0;
-    }
-    uint64_t value = 0;
-    for (int i = 0; i < bytes; i++) value = value << 8 | *r->at++;
-    return value;
-}
-
-static int64_t read_int(Reader *r) {
-    unsigned c = (unsigned)take(r, 1);
-    if (c < 0x80) return c;
-    if (c >= 0xe0) return (int8_t)c;
-    switch (c) {
-        case 0xcc: return (int64_t)take(r, 1);
-        case 0xcd: return (int64_t)take(r, 2);
-        case 0xce: return (int64_t)take(r, 4);
-        case 0xcf: {
-            uint64_t value = take(r, 8);
-            if (value > INT64_MAX) r->odd = 1;
-            return (int64_t)value;
-        }
-        case 0xd0: return (int8_t)take(r, 1);
-        case 0xd1: return (int16_t)take(r, 2);
-        case 0xd2: return (int32_t)take(r, 4);
-        case 0xd3: return (int64_t)take(r, 8);
-    }
-    r->odd = 1;
-    return 0;
-}
-
-static int read_bool(Reader *r) {
-    unsigned c = (unsigned)take(r, 1);
-    if (c != 0xc2 && c != 0xc3) r->odd = 1;
-    return c == 0xc3;
-}
-
-static int peek(Reader *r) { return r->at < r->end ? *r->at : -1; }
-
-static Py_ssize_t read_count(Reader *r, unsigned fix, unsigned mask, unsigned wide) {
-    unsigned c = (unsigned)take(r, 1);
-    if ((c & ~mask) == fix) return c & mask;
-    if (c == wide) return (Py_ssize_t)take(r, 2);
-    if (c == wide + 1) return (Py_ssize_t)take(r, 4);
-    r->odd = 1;
-    return 0;
-}
-
-static Py_ssize_t read_array(Reader *r) { return read_count(r, 0x90, 0x0f, 0xdc); }
-static Py_ssize_t read_map(Reader *r) { return read_count(r, 0x80, 0x0f, 0xde); }
-
-static Place read_bin(Reader *r, Py_ssize_t *size) {
-    unsigned c = (unsigned)take(r, 1);
-    *size = c == 0xc4 ? (Py_ssize_t)take(r, 1) : c == 0xc5 ? (Py_ssize_t)take(r, 2) : c == 0xc6 ? (Py_ssize_t)take(r, 4) : -1;
-    if (*size < 0 || r->end - r->at < *size) {
-        r->odd = 1;
-        *size = 0;
-        return r->at;
-    }
-    r->at += *size;
-    return r->at - *size;
-}
-
-static void skip(Reader *r) {
-    Py_ssize_t left = 1;
-    while (left-- > 0 && !r->odd) {
-        unsigned c = (unsigned)take(r, 1);
-        Py_ssize_t bytes = 0;
-        if (c < 0x80 || c >= 0xe0 || c == 0xc0 || c == 0xc2 || c == 0xc3) continue;
-        if (c < 0x90) left += 2 * (c & 0x0f);
-        else if (c < 0xa0) left += c & 0x0f;
-        else if (c < 0xc0) bytes = c & 0x1f;
-        else if (c == 0xcc || c == 0xd0) bytes = 1;
-        else if (c == 0xcd || c == 0xd1) bytes = 2;
-        else if (c == 0xce || c == 0xd2 || c == 0xca) bytes = 4;
-        else if (c == 0xcf || c == 0xd3 || c == 0xcb) bytes = 8;
-        else if (c == 0xc4 || c == 0xd9) bytes = (Py_ssize_t)take(r, 1);
-        else if (c == 0xc5 || c == 0xda) bytes = (Py_ssize_t)take(r, 2);
-        else if (c == 0xc6 || c == 0xdb) bytes = (Py_ssize_t)take(r, 4);
-        else if (c == 0xdc) left += (Py_ssize_t)take(r, 2);
-        else if (c == 0xdd) left += (Py_ssize_t)take(r, 4);
-        else if (c == 0xde) left += 2 * (Py_ssize_t)take(r, 2);
-        else if (c == 0xdf) left += 2 * (Py_ssize_t)take(r, 4);
-        else r->odd = 1;
-        if (r->end - r->at < bytes) r->odd = 1;
-        else r->at += bytes;
-    }
-}
-
-/* ---- writing msgpack, into memory that is kept: the interpreter's lock is held throughout ----------------------------- */
-
-typedef struct {
-    unsigned char *start, *at;
-    Py_ssize_t room;
-} Writer;
-
-static Writer state_out, row_out;
-
-static int ready(Writer *w, Py_ssize_t room) {
-    if (w->room < room) {
-        unsigned char *start = PyMem_Realloc(w->start, (size_t)room * 2);
-        if (start == NULL) {
-            PyErr_NoMemory();
-            return 0;
-        }
-        w->start = start;
-        w->room = room * 2;
-    }
-    w->at = w->start;
-    return 1;
-}
-
-static void put(Writer *w, const void *from, Py_ssize_t size) {
-    memcpy(w->at, from, (size_t)size);
-    w->at += size;
-}
-
-static void put_number(Writer *w, unsigned head, uint64_t value, int bytes) {
-    *w->at++ = (unsigned char)head;
-    for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) *w->at++ = (unsigned char)(value >> shift);
-}
-
-static void put_int(Writer *w, int64_t value) {
-    if (value >= 0) {
-        if (value < 0x80) *w->at++ = (unsigned char)value;
-        else if (value <= 0xff) put_number(w, 0xcc, (uint64_t)value, 1);
-        else if (value <= 0xffff) put_number(w, 0xcd, (uint64_t)value, 2);
-        else if (value <= 0xffffffffLL) put_number(w, 0xce, (uint64_t)value, 4);
-        else put_number(w, 0xcf, (uint64_t)value, 8);
-    } else if (value >= -32) *w->at++ = (unsigned char)(int8_t)value;
-    else if (value >= INT8_MIN) put_number(w, 0xd0, (uint64_t)value, 1);
-    else if (value >= INT16_MIN) put_number(w, 0xd1, (uint64_t)value, 2);
-    else if (value >= INT32_MIN) put_number(w, 0xd2, (uint64_t)value, 4);
-    else put_number(w, 0xd3, (uint64_t)value, 8);
-}
-
-static void put_bool(Writer *w, int value) { *w->at++ = value ? 0xc3 : 0xc2; }
-static void put_nil(Writer *w) { *w->at++ = 0xc0; }
-
-static void put_count(Writer *w, Py_ssize_t count, unsigned fix, unsigned wide) {
-    if (count < 16) *w->at++ = (unsigned char)(fix | (unsigned)count);
-    else put_number(w, wide, (uint64_t)count, 2);
-}
-
-static void put_text(Writer *w, const char *text, Py_ssize_t size) {
-    if (size < 32) *w->at++ = (unsigned char)(0xa0 | size);
-    else if (size <= 0xff) put_number(w, 0xd9, (uint64_t)size, 1);
-    else if (size <= 0xffff) put_number(w, 0xda, (uint64_t)size, 2);
-    else put_number(w, 0xdb, (uint64_t)size, 4);
-    put(w, text, size);
-}
-
-static void put_bin_head(Writer *w, Py_ssize_t size) {
-    if (size <= 0xff) put_number(w, 0xc4, (uint64_t)size, 1);
-    else if (size <= 0xffff) put_number(w, 0xc5, (uint64_t)size, 2);
-    else put_number(w, 0xc6, (uint64_t)size, 4);
-}
+static Writer state_out;
 
 /* ---- the plan of one stage of one funnel --------------------------------------------------------------------------- */
 
@@ -185,11 +23,15 @@ enum { HEAD, ENTER, STAGES, FORWARD, END, REACHED, PARTS };
 
 typedef struct {
     PyObject_HEAD
-    int level, converts;
+    int level, converts, place, last; /* `last`: the group that it was counted in last */
     int64_t format, tag, window, lateness, most;
     /* Of the rows, packed beforehand. HEAD: funnel and version; ENTER: kind and item; STAGES: from and to; FORWARD: direction
      * and outcome. Of the end that a conversion writes, END: kind and item; REACHED: stages. */
     PyObject *parts[PARTS];
+    PyObject *salt; /* of attempt ids */
+    /* For records that Python has not decoded: the fields of the breakdown, None where more must be read; what turns the money of
+     * the stage into the reporting currency, None where it has none. */
+    PyObject *fields, *convert;
 } Plan;
 
 /* What one event says. `dims` and `money` are packed, `money` is one byte where there is none; `consent` is -1 where it says
@@ -208,6 +50,7 @@ typedef struct {
     Py_ssize_t dims_size;
     int64_t entry, number, session_start, reached, duration, due;
     int recovered, consent;
+    unsigned char fresh_id[16]; /* of the attempt that this event opens */
 } Told;
 
 static void put_part(Writer *w, PyObject *part) { put(w, PyBytes_AsString(part), PyBytes_Size(part)); }
@@ -269,8 +112,7 @@ static void put_row_head(Writer *w, Plan *plan, Said *said, Told *told, int part
 static void put_no_money(Writer *w) { put(w, "\xc0\xa0\xc0\xa0", 4); }
 
 /* The stage that was reached, with its money. */
-static PyObject *packed_enter(Plan *plan, Said *said, Told *told) {
-    Writer *w = &row_out;
+static void put_enter(Writer *w, Plan *plan, Said *said, Told *told) {
     put_row_head(w, plan, said, told, ENTER);
     put_part(w, plan->parts[STAGES]);
     put_int(w, plan->level);
@@ -282,13 +124,10 @@ static PyObject *packed_enter(Plan *plan, Said *said, Told *told) {
     if (said->money_size > 1) put(w, said->money + 1, said->money_size - 1); /* its four values, without their head */
     else put_no_money(w);
     put_bool(w, said->consent > 0);
-    return PyBytes_FromStringAndSize((char *)w->start, w->at - w->start);
 }
 
 /* The end of the attempt that converts. */
-static PyObject *packed_end(Plan *plan, Said *said, Told *told) {
-    Writer *w = &row_out;
-    w->at = w->start;
+static void put_end(Writer *w, Plan *plan, Said *said, Told *told) {
     put_row_head(w, plan, said, told, END);
     put_part(w, plan->parts[REACHED]);
     put_int(w, plan->level);
@@ -300,25 +139,17 @@ static PyObject *packed_end(Plan *plan, Said *said, Told *told) {
     else put(w, told->dims, told->dims_size);
     put_no_money(w);
     put_bool(w, said->consent < 0 ? told->consent : said->consent);
-    return PyBytes_FromStringAndSize((char *)w->start, w->at - w->start);
 }
 
-/* (state, row, row of the end or None, reached and recovered, duration, the attempt's dims, packed, when it is due if that is new) */
-static PyObject *answer(Plan *plan, Said *said, Told *told) {
-    Py_ssize_t room = 512 + said->event_id_size + said->unit_id_size + said->dims_size + 2 * told->dims_size +
-                      said->money_size;
+/* Room for both rows. */
+static int ready_for_rows(Writer *w, Plan *plan, Said *said, Told *told) {
+    Py_ssize_t room = 512 + said->event_id_size + said->unit_id_size + said->dims_size + 2 * told->dims_size + said->money_size;
     for (int i = 0; i < PARTS; i++) room += PyBytes_Size(plan->parts[i]);
-    if (!ready(&row_out, room)) return NULL;
-    PyObject *row = packed_enter(plan, said, told), *end = plan->converts ? packed_end(plan, said, told) : Py_NewRef(Py_None);
-    if (row == NULL || end == NULL) {
-        Py_XDECREF(row);
-        Py_XDECREF(end);
-        return NULL;
-    }
-    return Py_BuildValue(
-        "(y#NNLLy#L)", state_out.start, state_out.at - state_out.start, row, end, (long long)((uint64_t)told->reached << 1 | (unsigned)told->recovered),
-        (long long)told->duration, told->dims, told->dims_size, (long long)told->due);
+    return ready(w, 2 * room);
 }
+
+/* What the counters tell rows apart by: the levels reached, and whether it is recovered. */
+static int64_t shape_of(Told *told) { return (int64_t)((uint64_t)told->reached << 1 | (unsigned)told->recovered); }
 
 static const unsigned char packed_nothing[1];
 
@@ -351,9 +182,21 @@ static void put_begun(Writer *w, Plan *plan, Said *said, Place id) {
     put_int(w, deadline);
 }
 
+/* 128 bits that name the attempt which this event opens: `attempt_id` of walk.py. */
+static void name_attempt(Plan *plan, Said *said, unsigned char id[16]) {
+    Blake2b hash;
+    blake2b_begin(&hash, 16);
+    blake2b_add(&hash, PyBytes_AsString(plan->salt), (size_t)PyBytes_Size(plan->salt));
+    blake2b_add(&hash, said->event_id, (size_t)said->event_id_size);
+    blake2b_add(&hash, "", 1);
+    blake2b_add(&hash, said->unit_id, (size_t)said->unit_id_size);
+    blake2b_end(&hash, id);
+}
+
 /* An event of the first stage, of a unit that the funnel has not met. Returns 0 for whatever is not that, -1 for an error. */
-static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, Place id, Told *told) {
+static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, Told *told) {
     Writer *w = &state_out;
+    w->at = w->start;
     if (!ready(w, packed_size + 256 + said->event_id_size + 3 * said->dims_size + 2 * said->money_size)) return -1;
     int64_t wake = told->due = said->ts + plan->window + plan->lateness;
     if (wake == 0) return 0; /* in an answer, 0 says that it is in the calendar */
@@ -383,6 +226,8 @@ static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, P
     put_bool(w, 0);
     put_count(w, funnels + 1, 0x80, 0xde);
     if (packed != NULL) put(w, others, end - others);
+    unsigned char *id = told->fresh_id;
+    name_attempt(plan, said, id);
     put_begun(w, plan, said, id);
     told->id = id;
     told->dims = (Place)said->dims;
@@ -478,6 +323,7 @@ static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size,
     told->reached |= (int64_t)1 << level;
 
     Writer *w = &state_out;
+    w->at = w->start;
     if (!ready(w, packed_size + 128 + said->event_id_size + said->dims_size + 2 * said->money_size)) return -1;
     put(w, packed, offset_at - packed);
     put_int(w, said->offset);
@@ -531,15 +377,194 @@ static int find_order(Said *said) {
     return 1;
 }
 
-/* plan.move(state or None, attempt id, offset, ts, event id, unit id, dims, money, consent, horizon) */
-static PyObject *plan_move(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+static int move(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int64_t horizon, Told *told) {
+    if (plan->level == 0) return begin(plan, said, packed, packed_size, told);
+    return packed == NULL ? 0 : advance(plan, said, packed, packed_size, horizon, told);
+}
+
+/* Plan(level, converts, format, tag, window, lateness, most pending hits, salt, place, fields of the dimensions or None, converter of
+ * its money or None, the parts) */
+static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    PyObject *parts[PARTS], *salt, *fields, *convert;
+    int level, converts, place;
+    long long format, tag, window, lateness, most;
+    if (kwargs != NULL && PyDict_Size(kwargs) > 0) return PyErr_Format(PyExc_TypeError, "Plan takes no keywords");
+    if (!PyArg_ParseTuple(
+            args, "ipLLLLLSiOOSSSSSS", &level, &converts, &format, &tag, &window, &lateness, &most, &salt, &place, &fields, &convert,
+            &parts[HEAD], &parts[ENTER], &parts[STAGES], &parts[FORWARD], &parts[END], &parts[REACHED]))
+        return NULL;
+    if (level < 0 || level > 62) return PyErr_Format(PyExc_ValueError, "levels are 0 to 62, not %d", level);
+    if (fields != Py_None && !PyBytes_Check(fields)) return PyErr_Format(PyExc_TypeError, "fields are bytes or None");
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Plan *plan = (Plan *)alloc(type, 0);
+    if (plan == NULL) return NULL;
+    plan->level = level;
+    plan->converts = converts;
+    plan->place = place;
+    plan->format = format;
+    plan->tag = tag;
+    plan->window = window;
+    plan->lateness = lateness;
+    plan->most = most;
+    plan->salt = Py_NewRef(salt);
+    plan->fields = Py_NewRef(fields);
+    plan->convert = Py_NewRef(convert);
+    for (int i = 0; i < PARTS; i++) plan->parts[i] = Py_NewRef(parts[i]);
+    return (PyObject *)plan;
+}
+
+static void plan_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
     Plan *plan = (Plan *)self;
+    for (int i = 0; i < PARTS; i++) Py_XDECREF(plan->parts[i]);
+    Py_XDECREF(plan->salt);
+    Py_XDECREF(plan->fields);
+    Py_XDECREF(plan->convert);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+/* ---- the lane: events of one partition, one after the other ----------------------------------------------------------- */
+
+/* Rows that differ in nothing that counts but breakdown, duration and money, all of one minute of event time. */
+typedef struct {
+    Plan *plan;
+    int64_t shape, minute;
+    PyObject *sample, *dims, *durations, *money; /* one of them; lists */
+} Group;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *store, *changed, *unwritten, *finished; /* of the partition's Units */
+    Writer rows;
+    Py_ssize_t count;
+    Group *groups;
+    int group_count, group_room;
+} Lane;
+
+static PyTypeObject *plan_type;
+
+static void forget_groups(Lane *lane) {
+    for (int i = 0; i < lane->group_count; i++) {
+        Group *group = &lane->groups[i];
+        Py_DECREF(group->plan);
+        Py_XDECREF(group->sample);
+        Py_XDECREF(group->dims);
+        Py_XDECREF(group->durations);
+        Py_XDECREF(group->money);
+    }
+    lane->group_count = 0;
+}
+
+/* The group of such rows; NULL on an error. `row`: one of them. */
+static Group *group_of(Lane *lane, Plan *plan, int64_t shape, int64_t minute, const unsigned char *row, Py_ssize_t size) {
+    if (plan->last < lane->group_count) {
+        Group *group = &lane->groups[plan->last];
+        if (group->plan == plan && group->shape == shape && group->minute == minute) return group;
+    }
+    for (int i = lane->group_count - 1; i >= 0; i--) {
+        Group *group = &lane->groups[i];
+        if (group->plan == plan && group->shape == shape && group->minute == minute) {
+            if (shape >= 0) plan->last = i;
+            return group;
+        }
+    }
+    if (lane->group_count == lane->group_room) {
+        int room = lane->group_room * 2 + 16;
+        Group *groups = PyMem_Realloc(lane->groups, (size_t)room * sizeof *groups);
+        if (groups == NULL) return (Group *)PyErr_NoMemory();
+        lane->groups = groups;
+        lane->group_room = room;
+    }
+    Group *group = &lane->groups[lane->group_count];
+    group->plan = (Plan *)Py_NewRef((PyObject *)plan);
+    group->shape = shape;
+    group->minute = minute;
+    group->sample = PyBytes_FromStringAndSize((const char *)row, size);
+    group->dims = PyList_New(0);
+    group->durations = PyList_New(0);
+    group->money = PyList_New(0);
+    lane->group_count++;
+    if (group->sample == NULL || group->dims == NULL || group->durations == NULL || group->money == NULL) return NULL;
+    if (shape >= 0) plan->last = lane->group_count - 1;
+    return group;
+}
+
+static int append(PyObject *list, PyObject *item) {
+    if (item == NULL) return 0;
+    int failed = PyList_Append(list, item);
+    Py_DECREF(item);
+    return !failed;
+}
+
+/* Adds a breakdown to the group's; one like the last is not made again. */
+static int add_dims(Group *group, Told *told) {
+    Py_ssize_t count = PyList_Size(group->dims);
+    if (count > 0) {
+        PyObject *last = PyList_GetItem(group->dims, count - 1);
+        if (PyBytes_Size(last) == told->dims_size && memcmp(PyBytes_AsString(last), told->dims, (size_t)told->dims_size) == 0)
+            return PyList_Append(group->dims, last) == 0;
+    }
+    return append(group->dims, PyBytes_FromStringAndSize((const char *)told->dims, told->dims_size));
+}
+
+/* Keeps the rows and the state of a usual event. 0: an exception is set. */
+static int keep(Lane *lane, Plan *plan, Said *said, Told *told, PyObject *key) {
+    Writer *w = &lane->rows;
+    int64_t shape = shape_of(told), minute = said->ts / 60000 - (said->ts % 60000 < 0);
+    if (!ready_for_rows(w, plan, said, told)) return 0;
+    Py_ssize_t begin = w->at - w->start;
+    put_enter(w, plan, said, told);
+    Group *group = group_of(lane, plan, shape, minute, w->start + begin, w->at - w->start - begin);
+    if (group == NULL || !add_dims(group, told) || !append(group->durations, PyLong_FromLongLong(told->duration))) return 0;
+    if (said->money_size > 1 &&
+        !append(group->money, Py_BuildValue("(y#y#)", said->money, said->money_size, told->dims, told->dims_size)))
+        return 0;
+    lane->count++;
+    if (plan->converts) {
+        begin = w->at - w->start;
+        put_end(w, plan, said, told);
+        group = group_of(lane, plan, -shape, minute, w->start + begin, w->at - w->start - begin);
+        if (group == NULL || !add_dims(group, told)) return 0;
+        lane->count++;
+    }
+    PyObject *state = PyBytes_FromStringAndSize((const char *)state_out.start, state_out.at - state_out.start);
+    if (state == NULL) return 0;
+    int failed = PyDict_SetItem(lane->changed, key, state);
+    Py_DECREF(state);
+    if (failed || (PySet_Size(lane->unwritten) > 0 && PySet_Discard(lane->unwritten, key) < 0)) return 0;
+    if (PyDict_Size(lane->finished) > 0 && PyDict_GetItemWithError(lane->finished, key) != NULL)
+        return PyDict_DelItem(lane->finished, key) == 0;
+    return !PyErr_Occurred();
+}
+
+/* The unit's packed state, borrowed; NULL where there is none, or with an exception set. */
+static PyObject *state_of(Lane *lane, PyObject *key) {
+    PyObject *packed = PyDict_GetItemWithError(lane->changed, key);
+    if (packed == NULL && !PyErr_Occurred()) packed = PyDict_GetItemWithError(lane->store, key);
+    return packed;
+}
+
+/* 1: done, and `told->due` says when the unit is due, if that is new. 0: not usual, nothing is changed. -1: an exception is set. */
+static int move_unit(Lane *lane, Plan *plan, Said *said, int64_t horizon, PyObject *key, Told *told) {
+    PyObject *held = state_of(lane, key);
+    if (held == NULL && PyErr_Occurred()) return -1;
+    char *packed = NULL;
+    Py_ssize_t size = 0;
+    if (held != NULL && PyBytes_AsStringAndSize(held, &packed, &size) < 0) return -1;
+    int usual = move(plan, said, (Place)packed, size, horizon, told);
+    if (usual <= 0) return usual;
+    return keep(lane, plan, said, told, key) ? 1 : -1;
+}
+
+/* lane.move(plan, key, offset, ts, event id, unit id, dims, money, consent, horizon): 0 or when the unit is due; None: not usual */
+static PyObject *lane_move(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     if (count != 10) return PyErr_Format(PyExc_TypeError, "move takes 10 arguments, not %zd", count);
+    if (Py_TYPE(args[0]) != plan_type) return PyErr_Format(PyExc_TypeError, "the first argument is a Plan");
+    Plan *plan = (Plan *)args[0];
     Said said;
     Told told;
-    char *dims, *money, *id, *packed = NULL;
-    Py_ssize_t id_size, packed_size = 0;
-    if (args[0] != Py_None && PyBytes_AsStringAndSize(args[0], &packed, &packed_size) < 0) return NULL;
+    char *dims, *money;
     said.offset = PyLong_AsLongLong(args[2]);
     said.ts = PyLong_AsLongLong(args[3]);
     said.event_id = PyUnicode_AsUTF8AndSize(args[4], &said.event_id_size);
@@ -555,62 +580,415 @@ static PyObject *plan_move(PyObject *self, PyObject *const *args, Py_ssize_t cou
     int64_t horizon = PyLong_AsLongLong(args[9]);
     if (PyErr_Occurred()) return NULL;
     if (said.event_id_size == 0 || said.dims_size == 0 || said.money_size == 0 || !find_order(&said)) Py_RETURN_NONE;
-    int usual;
-    if (plan->level == 0) {
-        if (PyBytes_AsStringAndSize(args[1], &id, &id_size) < 0) return NULL;
-        if (id_size != 16) return PyErr_Format(PyExc_ValueError, "an attempt id has 16 bytes, not %zd", id_size);
-        usual = begin(plan, &said, (Place)packed, packed_size, (Place)id, &told);
-    } else usual = packed == NULL ? 0 : advance(plan, &said, (Place)packed, packed_size, horizon, &told);
+    int usual = move_unit((Lane *)self, plan, &said, horizon, args[1], &told);
     if (usual < 0) return NULL;
-    if (!usual) Py_RETURN_NONE;
-    return answer(plan, &said, &told);
+    if (usual == 0) Py_RETURN_NONE;
+    return PyLong_FromLongLong(told.due);
 }
 
-/* Plan(level, converts, format, tag, window, lateness, most pending hits, the parts) */
-static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    PyObject *parts[PARTS];
-    int level, converts;
-    long long format, tag, window, lateness, most;
-    if (kwargs != NULL && PyDict_Size(kwargs) > 0) return PyErr_Format(PyExc_TypeError, "Plan takes no keywords");
-    if (!PyArg_ParseTuple(
-            args, "ipLLLLLSSSSSS", &level, &converts, &format, &tag, &window, &lateness, &most, &parts[HEAD], &parts[ENTER],
-            &parts[STAGES], &parts[FORWARD], &parts[END], &parts[REACHED]))
+/* lane.begin(store, changed, unwritten, finished): what the next chunk changes */
+static PyObject *lane_begin(PyObject *self, PyObject *args) {
+    Lane *lane = (Lane *)self;
+    PyObject *store, *changed, *unwritten, *finished;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!", &PyDict_Type, &store, &PyDict_Type, &changed, &PySet_Type, &unwritten, &PyDict_Type, &finished))
         return NULL;
-    if (level < 0 || level > 62) return PyErr_Format(PyExc_ValueError, "levels are 0 to 62, not %d", level);
-    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    Plan *plan = (Plan *)alloc(type, 0);
-    if (plan == NULL) return NULL;
-    plan->level = level;
-    plan->converts = converts;
-    plan->format = format;
-    plan->tag = tag;
-    plan->window = window;
-    plan->lateness = lateness;
-    plan->most = most;
-    for (int i = 0; i < PARTS; i++) plan->parts[i] = Py_NewRef(parts[i]);
-    return (PyObject *)plan;
+    PyObject *old[] = {lane->store, lane->changed, lane->unwritten, lane->finished};
+    lane->store = Py_NewRef(store);
+    lane->changed = Py_NewRef(changed);
+    lane->unwritten = Py_NewRef(unwritten);
+    lane->finished = Py_NewRef(finished);
+    for (int i = 0; i < 4; i++) Py_XDECREF(old[i]);
+    Py_RETURN_NONE;
 }
 
-static void plan_dealloc(PyObject *self) {
+/* lane.rows(): (number of rows, their bytes, [(place, shape, a row, [dims], [duration], [(money, dims)])]) since the last call */
+static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
+    Lane *lane = (Lane *)self;
+    PyObject *groups = PyList_New(0);
+    if (groups == NULL) return NULL;
+    for (int i = 0; i < lane->group_count; i++) {
+        Group *g = &lane->groups[i];
+        PyObject *told = Py_BuildValue("(iLOOOO)", g->plan->place, (long long)g->shape, g->sample, g->dims, g->durations, g->money);
+        if (!append(groups, told)) {
+            Py_DECREF(groups);
+            return NULL;
+        }
+    }
+    PyObject *made = Py_BuildValue("(ny#N)", lane->count, lane->count ? (char *)lane->rows.start : "", lane->rows.at - lane->rows.start, groups);
+    if (made != NULL) {
+        forget_groups(lane);
+        lane->count = 0;
+        lane->rows.at = lane->rows.start;
+    }
+    return made;
+}
+
+static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    if ((kwargs != NULL && PyDict_Size(kwargs) > 0) || PyTuple_Size(args) > 0)
+        return PyErr_Format(PyExc_TypeError, "Lane takes no arguments");
+    return ((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+}
+
+static void lane_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
-    for (int i = 0; i < PARTS; i++) Py_XDECREF(((Plan *)self)->parts[i]);
+    Lane *lane = (Lane *)self;
+    forget_groups(lane);
+    PyMem_Free(lane->groups);
+    PyMem_Free(lane->rows.start);
+    Py_XDECREF(lane->store);
+    Py_XDECREF(lane->changed);
+    Py_XDECREF(lane->unwritten);
+    Py_XDECREF(lane->finished);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
 
-static PyMethodDef plan_methods[] = {
-    {"move", (PyCFunction)(void (*)(void))plan_move, METH_FASTCALL, "One event: the new state, the row, what it adds; or None."},
+/* ---- records: events as they lie in Kafka ---------------------------------------------------------------------------- */
+
+/* What a source's records are read by. `known`: name → Plan, None (no funnel looks at it), False (never usual). */
+typedef struct {
+    PyObject_HEAD
+    Limits limits;
+    int64_t earliest, max_ahead;
+    int ids[2], networks, hosts, addresses; /* fields of the unit's id, the first that is there; -1: none */
+    Py_ssize_t recent;
+    PyObject *known, *currencies, *default_currency, *is_internal;
+    Writer dims, money;
+    char currency[4]; /* the last one that was found to be one */
+} Reading;
+
+static PyObject *name_offset, *name_timestamp, *name_key, *name_value;
+
+/* An integer attribute of a record; -1 with an exception set if it has none. */
+static int64_t number_of(PyObject *record, PyObject *name) {
+    PyObject *found = PyObject_GetAttr(record, name);
+    if (found == NULL) return -1;
+    int64_t number = PyLong_AsLongLong(found);
+    Py_DECREF(found);
+    return number;
+}
+
+static int same(Text *text, PyObject *bytes) {
+    return PyBytes_Check(bytes) && PyBytes_Size(bytes) == text->size &&
+           memcmp(PyBytes_AsString(bytes), text->at, (size_t)text->size) == 0;
+}
+
+/* Whether an e-mail or IP address may be in it: what schemas/privacy/addresses.py would have to look at. */
+static int may_hold_address(Text *text) {
+    int dots = 0, colons = 0;
+    for (Place at = text->at, end = text->at + text->size; at < end; at++) {
+        if (*at == '@' || *at == '%') return 1;
+        dots += *at == '.';
+        colons += *at == ':';
+    }
+    return dots >= 3 || colons >= 2;
+}
+
+/* Whether this currency is one: 1, 0, or -1 with an exception set. */
+static int is_currency(Reading *reading, Text *text) {
+    if (text->size != 3 || text->escaped) return 0;
+    if (memcmp(reading->currency, text->at, 3) == 0) return 1;
+    PyObject *code = PyUnicode_FromStringAndSize((const char *)text->at, 3);
+    if (code == NULL) return -1;
+    int found = PySet_Contains(reading->currencies, code);
+    Py_DECREF(code);
+    if (found > 0) memcpy(reading->currency, text->at, 3);
+    return found;
+}
+
+/* Whether channel and campaign are as the record names them, with nothing to be read from its addresses. */
+static int origin_given(Record *record) {
+    Text *text = record->text;
+    if (text[URL].at != NULL && contains(text[URL].at, text[URL].size, "utm_", 4)) return 0;
+    if (text[CHANNEL].at != NULL) return 1;
+    return text[URL].at == NULL && text[LANDING_PAGE].at == NULL && text[REFERRER].size == 0 && text[SOURCE].at == NULL &&
+           text[MEDIUM].at == NULL;
+}
+
+/* Packs the breakdown. 1, 0 (unusual), -1. */
+static int read_dims(Reading *reading, Plan *plan, Record *record, Said *said) {
+    Writer *w = &reading->dims;
+    Py_ssize_t count = PyBytes_Size(plan->fields);
+    const char *fields = PyBytes_AsString(plan->fields);
+    w->at = w->start;
+    if (!ready(w, 8 + count * 264)) return -1;
+    put_count(w, count, 0x90, 0xdc);
+    int origin = -1;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        int field = fields[i];
+        Text *text = &record->text[field];
+        if (field >= CHANNEL && field <= TERM && origin < 0 && !(origin = origin_given(record))) return 0;
+        if (text->escaped || text->size > 256 || (reading->addresses && may_hold_address(text))) return 0;
+        if (text->at == NULL) put_text(w, "(none)", 6);
+        else put_text(w, (const char *)text->at, text->size);
+    }
+    said->dims = (char *)w->start;
+    said->dims_size = w->at - w->start;
+    return 1;
+}
+
+/* Packs the money, as schemas of state.py's Money. 1 or -1. */
+static int read_money(Reading *reading, Plan *plan, Record *record, Said *said) {
+    static const char nothing[] = "\xc0";
+    said->money = nothing;
+    said->money_size = 1;
+    if (plan->convert == Py_None || record->revenue < 0) return 1;
+    Text currency = record->text[CURRENCY], order = record->text[ORDER_ID];
+    if (currency.at == NULL && reading->default_currency != Py_None)
+        currency.at = (Place)PyUnicode_AsUTF8AndSize(reading->default_currency, &currency.size);
+    PyObject *told = PyObject_CallFunction(
+        plan->convert, "Ls#L", (long long)record->revenue, currency.at == NULL ? "" : (const char *)currency.at, currency.size, (long long)record->ts);
+    if (told == NULL) return -1;
+    int overflow = 0;
+    int64_t converted = told == Py_None ? 0 : PyLong_AsLongLongAndOverflow(told, &overflow);
+    int none = told == Py_None || overflow;
+    Py_DECREF(told);
+    Writer *w = &reading->money;
+    w->at = w->start;
+    if (PyErr_Occurred() || !ready(w, 64 + currency.size + order.size)) return -1;
+    *w->at++ = 0x94;
+    put_int(w, record->revenue);
+    put_text(w, (const char *)currency.at, currency.size);
+    if (none) put_nil(w);
+    else put_int(w, converted);
+    put_text(w, (const char *)order.at, order.size);
+    said->money = (char *)w->start;
+    said->money_size = w->at - w->start;
+    return 1;
+}
+
+/* Reads a record: its key must be its unit's id, its time within bounds, and it must come from a visitor. 1, 0 (unusual), -1. */
+static int read_checked(Reading *reading, PyObject *value, PyObject *key, int64_t timestamp, Record *record, Text **unit) {
+    if (!PyBytes_Check(value) || !read_record((Place)PyBytes_AsString(value), PyBytes_Size(value), &reading->limits, record)) return 0;
+    if (record->ts < reading->earliest || record->ts > timestamp + reading->max_ahead) return 0;
+    *unit = &record->text[reading->ids[0]];
+    if ((*unit)->at == NULL && reading->ids[1] >= 0) *unit = &record->text[reading->ids[1]];
+    if ((*unit)->at == NULL || !same(*unit, key)) return 0;
+    if ((reading->networks && record->text[IP].at != NULL) || (reading->hosts && record->text[URL].at != NULL)) return 0;
+    if (reading->addresses && (may_hold_address(&record->text[EVENT]) || may_hold_address(&record->text[EVENT_ID]))) return 0;
+    if (record->text[CURRENCY].at != NULL) {
+        int found = is_currency(reading, &record->text[CURRENCY]);
+        if (found <= 0) return found;
+    }
+    Text *agent = &record->text[USER_AGENT];
+    if (agent->size > 0) {
+        if (agent->escaped) return 0;
+        PyObject *internal = PyObject_CallFunction(reading->is_internal, "s#", (const char *)agent->at, agent->size);
+        if (internal == NULL) return -1;
+        int left_out = PyObject_IsTrue(internal);
+        Py_DECREF(internal);
+        if (left_out) return left_out < 0 ? -1 : 0;
+    }
+    return 1;
+}
+
+/* How events of this name are done, borrowed: a Plan, None, False; NULL with an exception set. */
+static PyObject *known_of(Reading *reading, Text *name) {
+    PyObject *text = PyUnicode_FromStringAndSize((const char *)name->at, name->size);
+    if (text == NULL) return NULL;
+    PyObject *found = PyDict_GetItemWithError(reading->known, text);
+    Py_DECREF(text);
+    return found == NULL && !PyErr_Occurred() ? Py_False : found;
+}
+
+/* Counts an event that no funnel looks at, if its id was seen lately. 1 or -1. */
+static int note(Text *id, PyObject *fresh, PyObject *old, int64_t *repeated) {
+    PyObject *text = PyUnicode_FromStringAndSize((const char *)id->at, id->size);
+    if (text == NULL) return -1;
+    int known = PySet_Contains(fresh, text);
+    if (known == 0) known = PySet_Contains(old, text);
+    if (known > 0) ++*repeated;
+    else if (known == 0) known = PySet_Add(fresh, text);
+    Py_DECREF(text);
+    return known < 0 ? -1 : 1;
+}
+
+/* Where the partition stands, before and after. */
+typedef struct {
+    int64_t offset, watermark, floor, soonest, read, repeated, ts;
+    PyObject *fresh, *old, *dues;
+} Standing;
+
+/* A usual event of one stage of one funnel. 1, 0 (unusual), -1. */
+static int step(Lane *lane, Reading *reading, Plan *plan, int64_t offset, Record *record, Text *unit, Standing *now) {
+    Said said = {.offset = offset, .ts = record->ts, .consent = record->consent};
+    Told told;
+    char named[1 + 256];
+    int64_t horizon = now->watermark - plan->lateness;
+    if (horizon < now->floor) horizon = now->floor;
+    if (record->ts < horizon || plan->fields == Py_None || unit->size >= (Py_ssize_t)sizeof named) return 0;
+    if (reading->addresses && (may_hold_address(unit) || may_hold_address(&record->text[ORDER_ID]))) return 0;
+    said.event_id = (const char *)record->text[EVENT_ID].at;
+    said.event_id_size = record->text[EVENT_ID].size;
+    said.unit_id = (const char *)unit->at;
+    said.unit_id_size = unit->size;
+    int usual = read_dims(reading, plan, record, &said);
+    if (usual > 0) usual = read_money(reading, plan, record, &said);
+    if (usual <= 0 || !find_order(&said)) return usual < 0 ? -1 : 0;
+    named[0] = '=';
+    memcpy(named + 1, unit->at, (size_t)unit->size);
+    PyObject *key = PyUnicode_FromStringAndSize(named, unit->size + 1);
+    if (key == NULL) return -1;
+    usual = move_unit(lane, plan, &said, horizon, key, &told);
+    if (usual > 0 && told.due != 0) {
+        if (!append(now->dues, Py_BuildValue("(LO)", (long long)told.due, key))) usual = -1;
+        if (told.due < now->soonest) now->soonest = told.due;
+    }
+    Py_DECREF(key);
+    return usual;
+}
+
+/* One record. 1: taken. 0: unusual, nothing is changed. -1: an exception is set. */
+static int take_record(Lane *lane, Reading *reading, PyObject *got, Standing *now) {
+    Record record;
+    Text *unit;
+    int64_t offset = number_of(got, name_offset), timestamp = number_of(got, name_timestamp);
+    if (PyErr_Occurred()) return -1;
+    if (offset <= now->offset) return 0;
+    PyObject *value = PyObject_GetAttr(got, name_value), *key = PyObject_GetAttr(got, name_key);
+    int usual = value == NULL || key == NULL ? -1 : read_checked(reading, value, key, timestamp, &record, &unit);
+    if (usual > 0) {
+        PyObject *how = known_of(reading, &record.text[EVENT]);
+        if (how == NULL) usual = -1;
+        else if (how == Py_None) usual = note(&record.text[EVENT_ID], now->fresh, now->old, &now->repeated);
+        else if (Py_TYPE(how) == plan_type) usual = step(lane, reading, (Plan *)how, offset, &record, unit, now);
+        else usual = 0;
+    }
+    Py_XDECREF(value);
+    Py_XDECREF(key);
+    if (usual <= 0) return usual;
+    now->offset = offset;
+    now->ts = record.ts;
+    now->read++;
+    if (record.ts > timestamp) record.ts = timestamp; /* one visitor's clock that is ahead must not make everybody else late */
+    if (record.ts > now->watermark) now->watermark = record.ts;
+    return 1;
+}
+
+/* reading.take(lane, records, from, offset, watermark, floor, soonest, fresh ids, old ids): takes records for as long as they are
+ * usual, no unit is due and there is room among the fresh ids. (the place of the next, whether that is unusual, offset, watermark,
+ * read, repeated, the last one's time, [(due, key)]) */
+static PyObject *reading_take(PyObject *self, PyObject *args) {
+    Reading *reading = (Reading *)self;
+    PyObject *lane, *records;
+    Py_ssize_t at;
+    long long offset, watermark, floor, soonest;
+    Standing now = {0};
+    if (!PyArg_ParseTuple(
+            args, "OO!nLLLLO!O!", &lane, &PyList_Type, &records, &at, &offset, &watermark, &floor, &soonest, &PySet_Type, &now.fresh,
+            &PySet_Type, &now.old))
+        return NULL;
+    now.offset = offset;
+    now.watermark = watermark;
+    now.floor = floor;
+    now.soonest = soonest;
+    now.dues = PyList_New(0);
+    if (now.dues == NULL) return NULL;
+    Py_ssize_t count = PyList_Size(records);
+    int usual = 1;
+    while (at < count && usual > 0 && now.watermark <= now.soonest && PySet_Size(now.fresh) < reading->recent) {
+        usual = take_record((Lane *)lane, reading, PyList_GetItem(records, at), &now);
+        at += usual > 0;
+    }
+    if (usual < 0) {
+        Py_DECREF(now.dues);
+        return NULL;
+    }
+    return Py_BuildValue(
+        "(nNLLLLLN)", at, PyBool_FromLong(usual == 0), (long long)now.offset, (long long)now.watermark, (long long)now.read, (long long)now.repeated,
+        (long long)now.ts, now.dues);
+}
+
+/* Reading(known, fields of the unit's id, earliest, max_ahead, max_bytes, longest id, most properties, marks, networks, hosts,
+ * addresses, currencies, default currency or None, is_internal(user agent), most fresh ids) */
+static PyObject *reading_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    PyObject *known, *ids, *marks, *currencies, *default_currency, *is_internal;
+    long long earliest, max_ahead;
+    Py_ssize_t longest_record, longest_id, most_held, recent;
+    int networks, hosts, addresses;
+    if (kwargs != NULL && PyDict_Size(kwargs) > 0) return PyErr_Format(PyExc_TypeError, "Reading takes no keywords");
+    if (!PyArg_ParseTuple(
+            args, "O!SLLnnnO!pppOOOn", &PyDict_Type, &known, &ids, &earliest, &max_ahead, &longest_record, &longest_id, &most_held,
+            &PyTuple_Type, &marks, &networks, &hosts, &addresses, &currencies, &default_currency, &is_internal, &recent))
+        return NULL;
+    Reading *reading = (Reading *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (reading == NULL) return NULL;
+    reading->limits = (Limits){longest_record, longest_id < 256 ? longest_id : 256, most_held, Py_NewRef(marks)};
+    reading->earliest = earliest;
+    reading->max_ahead = max_ahead;
+    reading->ids[0] = PyBytes_AsString(ids)[0];
+    reading->ids[1] = PyBytes_Size(ids) > 1 ? PyBytes_AsString(ids)[1] : -1;
+    reading->networks = networks;
+    reading->hosts = hosts;
+    reading->addresses = addresses;
+    reading->recent = recent;
+    reading->known = Py_NewRef(known);
+    reading->currencies = Py_NewRef(currencies);
+    reading->default_currency = Py_NewRef(default_currency);
+    reading->is_internal = Py_NewRef(is_internal);
+    return (PyObject *)reading;
+}
+
+static void reading_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    Reading *reading = (Reading *)self;
+    PyMem_Free(reading->dims.start);
+    PyMem_Free(reading->money.start);
+    Py_XDECREF(reading->limits.marks);
+    Py_XDECREF(reading->known);
+    Py_XDECREF(reading->currencies);
+    Py_XDECREF(reading->default_currency);
+    Py_XDECREF(reading->is_internal);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+/* ---- the module ------------------------------------------------------------------------------------------------------- */
+
+static PyType_Slot plan_slots[] = {{Py_tp_new, plan_new}, {Py_tp_dealloc, plan_dealloc}, {0, NULL}};
+static PyType_Spec plan_spec = {"streams.engine._usual.Plan", sizeof(Plan), 0, Py_TPFLAGS_DEFAULT, plan_slots};
+
+static PyMethodDef lane_methods[] = {
+    {"begin", lane_begin, METH_VARARGS, "What the next chunk changes."},
+    {"move", (PyCFunction)(void (*)(void))lane_move, METH_FASTCALL, "One event: when its unit is due; None: not usual."},
+    {"rows", lane_rows, METH_NOARGS, "The rows since the last call, and what they add to the counters."},
     {NULL, NULL, 0, NULL},
 };
-static PyType_Slot plan_slots[] = {
-    {Py_tp_new, plan_new}, {Py_tp_dealloc, plan_dealloc}, {Py_tp_methods, plan_methods}, {0, NULL},
+static PyType_Slot lane_slots[] = {
+    {Py_tp_new, lane_new}, {Py_tp_dealloc, lane_dealloc}, {Py_tp_methods, lane_methods}, {0, NULL},
 };
-static PyType_Spec plan_spec = {"streams.engine._usual.Plan", sizeof(Plan), 0, Py_TPFLAGS_DEFAULT, plan_slots};
+static PyType_Spec lane_spec = {"streams.engine._usual.Lane", sizeof(Lane), 0, Py_TPFLAGS_DEFAULT, lane_slots};
+
+static PyMethodDef reading_methods[] = {
+    {"take", reading_take, METH_VARARGS, "Takes records for as long as they are usual."},
+    {NULL, NULL, 0, NULL},
+};
+static PyType_Slot reading_slots[] = {
+    {Py_tp_new, reading_new}, {Py_tp_dealloc, reading_dealloc}, {Py_tp_methods, reading_methods}, {0, NULL},
+};
+static PyType_Spec reading_spec = {"streams.engine._usual.Reading", sizeof(Reading), 0, Py_TPFLAGS_DEFAULT, reading_slots};
+
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_usual", "The usual event, in C.", -1, NULL, NULL, NULL, NULL, NULL};
 
+static int add_type(PyObject *made, PyType_Spec *spec, const char *name) {
+    PyObject *type = PyType_FromSpec(spec);
+    if (type == NULL || PyModule_AddObjectRef(made, name, type) < 0) return 0;
+    if (spec == &plan_spec) plan_type = (PyTypeObject *)Py_NewRef(type);
+    Py_DECREF(type);
+    return 1;
+}
+
 PyMODINIT_FUNC PyInit__usual(void) {
-    PyObject *made = PyModule_Create(&module), *plan = PyType_FromSpec(&plan_spec);
-    if (made == NULL || plan == NULL || PyModule_AddObjectRef(made, "Plan", plan) < 0) return NULL;
-    Py_DECREF(plan);
+    PyObject *made = PyModule_Create(&module);
+    name_offset = PyUnicode_InternFromString("offset");
+    name_timestamp = PyUnicode_InternFromString("timestamp");
+    name_key = PyUnicode_InternFromString("key");
+    name_value = PyUnicode_InternFromString("value");
+    if (made == NULL || name_offset == NULL || name_timestamp == NULL || name_key == NULL || name_value == NULL) return NULL;
+    PyObject *names = PyTuple_New(FIELDS);
+    for (int i = 0; names != NULL && i < FIELDS; i++) PyTuple_SetItem(names, i, PyUnicode_FromString(fields[i].name));
+    if (names == NULL || PyErr_Occurred() || PyModule_AddObjectRef(made, "FIELDS", names) < 0) return NULL;
+    Py_DECREF(names);
+    if (!add_type(made, &plan_spec, "Plan") || !add_type(made, &lane_spec, "Lane") || !add_type(made, &reading_spec, "Reading")) return NULL;
     return made;
 }

@@ -1,9 +1,35 @@
 # usual.py says what goes in and what comes out.
+from collections.abc import Callable, Container
+from typing import Any
+
+FIELDS: tuple[str, ...]
+
 class Plan:
     def __init__(
-        self, level: int, converts: bool, fmt: int, tag: int, window: int, lateness: int, most: int, /, *parts: bytes
+        self, level: int, converts: bool, fmt: int, tag: int, window: int, lateness: int, most: int, salt: bytes, place: int,
+        fields: bytes | None, convert: Callable[[int, str, int], int | None] | None, /, *parts: bytes,
+    ) -> None: ...  # fmt: skip
+
+class Lane:
+    def __init__(self) -> None: ...
+    def begin(
+        self, store: dict[str, bytes], changed: dict[str, bytes], unwritten: set[str], finished: dict[str, int], /
     ) -> None: ...
     def move(
-        self, state: bytes | None, opens: bytes | None, offset: int, ts: int, event_id: str, unit_id: str, dims: bytes,
-        money: bytes, consent: bool | None, horizon: int, /,
-    ) -> tuple[bytes, bytes, bytes | None, int, int, bytes, int] | None: ...  # fmt: skip
+        self, plan: Plan, key: str, offset: int, ts: int, event_id: str, unit_id: str, dims: bytes, money: bytes,
+        consent: bool | None, horizon: int, /,
+    ) -> int | None: ...  # fmt: skip
+    def rows(
+        self,
+    ) -> tuple[int, bytes, list[tuple[int, int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]]]: ...
+
+class Reading:
+    def __init__(
+        self, known: dict[str, Any], ids: bytes, earliest: int, max_ahead: int, longest_record: int, longest_id: int, most_held: int,
+        marks: tuple[bytes, ...], networks: bool, hosts: bool, addresses: bool, currencies: Container[str], default_currency: str | None,
+        is_internal: Callable[[str], bool], recent: int, /,
+    ) -> None: ...  # fmt: skip
+    def take(
+        self, lane: Lane, records: list[Any], at: int, offset: int, watermark: int, floor: int, soonest: int, fresh: set[str],
+        old: set[str], /,
+    ) -> tuple[int, bool, int, int, int, int, int, list[tuple[int, str]]]: ...  # fmt: skip

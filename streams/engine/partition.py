@@ -6,23 +6,27 @@ Everything is decided record by record, so that neither the cut into chunks nor 
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
-from typing import cast
+from collections.abc import Iterator, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from schemas.event import FORGET, HEARTBEAT, Event
+from schemas.event import CONTROLS, FORGET, HEARTBEAT, Event
 from schemas.funnel import Unit
 from schemas.progress import Progress
 from schemas.reasons import Outcome
 from schemas.rows import Row
+from schemas.transitions import block
 from streams.engine.clock import Clock
 from streams.engine.match import CompiledFunnel, Index, Known, Look, Matcher, unit_key
 from streams.engine.state import FORMAT, FunnelState, Hit, UnitState, Walk, pack
 from streams.engine.tally import Tally
 from streams.engine.unit import apply
 from streams.engine.units import META, Made, Units, check_format
-from streams.engine.usual import Usual, usual
+from streams.engine.usual import Readable, Usual, reading, usual
+
+if TYPE_CHECKING:
+    from streams.engine._usual import Lane, Reading
 
 #: No bound on a time.
 LATEST = 1 << 62
@@ -47,7 +51,7 @@ class Format(msgspec.Struct, array_like=True):
 
 unpack_format = msgspec.msgpack.Decoder(Format).decode
 unpack_meta = msgspec.msgpack.Decoder(Meta).decode
-unpack_row = msgspec.msgpack.Decoder(Row).decode
+unpack_rows = msgspec.msgpack.Decoder(list[Row]).decode
 
 
 class Result(msgspec.Struct, gc=False):
@@ -64,7 +68,7 @@ class Result(msgspec.Struct, gc=False):
     @property
     def rows(self) -> list[Row]:
         """All of its rows, those of usual events unpacked."""
-        return [*self.made.rows, *map(unpack_row, self.made.packed)]
+        return [*self.made.rows, *unpack_rows(block(self.made.count, self.made.packed))]
 
     @property
     def withdrawn(self) -> list[Row]:
@@ -73,11 +77,13 @@ class Result(msgspec.Struct, gc=False):
 
 
 class Partition:
-    """One log partition. `store`: the states by key, as they are durable: `keep` changes it, once the caller has made them so."""
+    """One log partition. `store`: the states by key, as they are durable: `keep` changes it, once the caller has made them so.
+    `readable`: how the records of a source that feeds it directly may be read without decoding them. `seen`: time of its last event (ms)."""
 
     def __init__(
-        self, log: str, number: int, unit: Unit, funnels: Sequence[CompiledFunnel], store: MutableMapping[str, bytes]
-    ) -> None:
+        self, log: str, number: int, unit: Unit, funnels: Sequence[CompiledFunnel], store: MutableMapping[str, bytes],
+        readable: Readable | None = None,
+    ) -> None:  # fmt: skip
         self.log, self.number, self.unit = log, number, unit
         self.funnels, self.index = tuple(funnels), Index(funnels)
         self.concerned = self.index.concerned
@@ -93,6 +99,9 @@ class Partition:
         self.units = Units(store, funnels, self.clock)
         self.wakes = self.units.wakes
         self.recent: tuple[set[str], set[str]] = (set(), set())
+        self.seen = LATEST
+        self.ways: Known[Any] = Known(self.way)
+        self.reading = None if readable is None or self.takes_all else reading(readable, unit, self.ways, RECENT)
 
     # -- records ------------------------------------------------------------------------------------------------
 
@@ -117,7 +126,7 @@ class Partition:
         """
         if self.skip(offset):
             return
-        ts = min(event.ts, got)
+        self.seen, ts = event.ts, min(event.ts, got)
         if event.event == HEARTBEAT:
             self.tally.read -= 1
             self.declare(ts)
@@ -127,6 +136,54 @@ class Partition:
             self.clock.watermark = ts
             if ts > self.wakes.soonest:
                 self.units.wake_up(offset, ts)
+
+    def unusual(self, records: list[Any]) -> Iterator[Any]:
+        """Takes those of a source's records (`offset`, `timestamp`, `key`, `value`) that need no decoding in Python, and gives the
+        others, each in its turn: they are to be decoded and taken by `event` or `invalid` before the next is asked for."""
+        at = 0
+        while at < len(records):
+            if self.reading is None:
+                yield records[at]
+                at += 1
+                continue
+            at, unusual = self.take_usual(self.reading, records, at)
+            if unusual:
+                yield records[at]
+                at += 1
+
+    def take_usual(self, reading: Reading, records: list[Any], at: int) -> tuple[int, bool]:
+        """Takes records from there on. The place of the first that was not taken, and whether that is an unusual one."""
+        clock, wakes, units, (new, old) = self.clock, self.wakes, self.units, self.recent
+        at, unusual, offset, watermark, read, repeated, seen, dues = reading.take(
+            cast("Lane", units.lane),
+            records,
+            at,
+            self.meta.offset,
+            clock.watermark,
+            clock.floor,
+            wakes.soonest,
+            new,
+            old,
+        )
+        if read:
+            self.meta.offset, clock.watermark, self.seen = offset, watermark, seen
+            self.tally.read += read
+            self.tally.repeated += repeated
+            for due, key in dues:
+                wakes.add(due, key)
+        if watermark > wakes.soonest:
+            units.wake_up(offset, watermark)
+        if len(new) >= RECENT:
+            self.recent = (set(), new)
+        return at, unusual
+
+    def way(self, name: str) -> Any:
+        """How records of events of this name are taken without decoding them in Python: a Plan; None if no funnel looks at them; False
+        if they can't be."""
+        how = self.usual[name]
+        if how is not None:
+            return how.plan
+        return None if self.concerned[name] is None and name not in CONTROLS else False
 
     # What an internal log carries: each record names its source partition, and that one's clock after it.
 
@@ -178,6 +235,8 @@ class Partition:
             if not self.repeated(event.event_id):
                 self.tally.bot += 1
             return
+        if self.reading is not None:
+            self.ways[event.event]  # the next one of this name is known
         how = self.usual[event.event]
         if how is not None and self.units.move_usually(how, offset, event):
             return
@@ -207,7 +266,7 @@ class Partition:
         concern = self.concerned[name]
         if self.takes_all or concern is None or len(concern.matchers) > 1:
             return None
-        return usual(concern.matchers[0], self.unit, self.counts)
+        return usual(concern.matchers[0], self.unit)
 
     def repeated(self, event_id: str) -> bool:
         """Whether an event that no funnel looks at was seen lately; counts it then."""
@@ -269,7 +328,11 @@ class Partition:
 
     def rows(self) -> Made:
         """The rows since they were last asked for."""
-        return self.units.take_rows()
+        made = self.units.take_rows()
+        for alike in made.alike:
+            if alike.shape > 0:
+                self.counts[alike.place].matched += len(alike.dims)
+        return made
 
     def finish(self) -> Result:
         """The changes since the last call, to be made durable in this order: rows, then state."""

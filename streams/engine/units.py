@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, MutableMapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -16,15 +17,17 @@ from streams.engine.match import CompiledFunnel
 from streams.engine.standing import standing
 from streams.engine.state import FORMAT, UnitState, pack, unpack
 from streams.engine.unit import DAY, Changes, settle
-from streams.engine.usual import NO_DIMENSIONS, NO_MONEY, Alike, Usual
+from streams.engine.usual import NO_DIMENSIONS, NO_MONEY, Alike, Usual, lane
 from streams.engine.wakes import Wakes
-from streams.engine.walk import KIND_END, KIND_ENTER, attempt_id
+from streams.engine.walk import KIND_END, KIND_ENTER
+
+if TYPE_CHECKING:
+    from streams.engine._usual import Lane
 
 #: Key of the partition's own state among those of its units (which begin with "=" or "~").
 META = "!"
 #: `wake` of a unit that is over.
 FINISHED = 1 << 62
-MINUTE = 60_000
 
 
 class Head(msgspec.Struct, array_like=True):
@@ -49,21 +52,22 @@ def check_format(found: int) -> None:
 
 
 class Made(msgspec.Struct, gc=False):
-    """`rows`: new or different ones. `withdrawn`: the former contents of those that they replace or take back. `packed`: rows
+    """`rows`: new or different ones. `withdrawn`: the former contents of those that they replace or take back. `packed`: `count` rows
     of usual events, as they are written; `alike`: what they add to the counters."""
 
     rows: list[Row]
     withdrawn: list[Row]
-    packed: list[bytes]
+    count: int
+    packed: bytes
     alike: list[Alike]
 
 
 class Units:
     """`store`: packed states by key, as they are durable; `changed`: what the chunk under way makes of them. `unwritten`: those
     of them that follow from the durable ones and the clock alone, and so need not be written. `finished`: units that are over, with
-    the offset of their last record; `over`: those that were so when the chunk began; `forgotten`: those that must go at once. `wakes`: when each is due. `out`: rows since they were last taken; those of usual events are packed already (`packed_rows`), and
-    `alike` tells what they have in common. `open`: open attempts by funnel. `standing`: who stood at which stage when the state
-    was recovered."""
+    the offset of their last record; `over`: those that were so when the chunk began; `forgotten`: those that must go at once.
+    `wakes`: when each is due. `out`: rows since they were last taken; `lane` has those of usual events. `open`: open attempts by
+    funnel. `standing`: who stood at which stage when the state was recovered."""
 
     def __init__(self, store: MutableMapping[str, bytes], funnels: Sequence[CompiledFunnel], clock: Clock) -> None:
         self.store, self.clock, self.funnels = store, clock, tuple(funnels)
@@ -75,8 +79,7 @@ class Units:
         self.finished: dict[str, int] = {}
         self.forgotten: set[str] = set()
         self.out = Changes()
-        self.packed_rows: list[bytes] = []
-        self.alike: dict[tuple[int, int, int], Alike] = {}
+        self.lane = lane()
         self.wakes = Wakes(self.due_at)
         self.open: Counter[str] = Counter()
         self.standing: Counter[Standing] = Counter()
@@ -99,7 +102,13 @@ class Units:
                     self.open[self.known_tags[tag].name] += 1
                     self.standing.update(standing(self.known_tags[tag], state.tip.attempt))
         self.store.update(self.changed)
+        self.begin()
+
+    def begin(self) -> None:
+        """The next chunk begins: nothing is changed yet."""
         self.changed, self.unwritten = {}, set()
+        if self.lane is not None:
+            self.lane.begin(cast("dict[str, bytes]", self.store), self.changed, self.unwritten, self.finished)
 
     def unpacked(self, packed: bytes) -> UnitState:
         """Raises ConfigError for state that another version of funnelwatch wrote: it is not misread."""
@@ -147,44 +156,13 @@ class Units:
         if ts < horizon or ts < clock.floor or not unit_id:
             return False
         key = "=" + unit_id
-        packed = self.changed.get(key) or self.store.get(key)
-        if how.level:
-            if packed is None:
-                return False
-            opens = None
-        else:
-            opens = attempt_id(how.funnel, event.event_id, unit_id)
-        money = NO_MONEY if how.money is None else how.money(event)
-        made = how.move(
-            packed, opens, offset, ts, event.event_id, unit_id, NO_DIMENSIONS if how.dims is None else how.dims(event), money,
-            event.consent, max(clock.floor, horizon),
+        due = cast("Lane", self.lane).move(
+            how.plan, key, offset, ts, event.event_id, unit_id, NO_DIMENSIONS if how.dims is None else how.dims(event),
+            NO_MONEY if how.money is None else how.money(event), event.consent, max(clock.floor, horizon),
         )  # fmt: skip
-        if made is None:
-            return False
-        self.changed[key], row, end, shape, duration, dims, due = made
-        if self.unwritten:
-            self.unwritten.discard(key)
-        if self.finished:
-            self.finished.pop(key, None)
         if due:
             self.wakes.add(due, key)
-        self.packed_rows.append(row)
-        minute = ts // MINUTE
-        alike = self.alike.get((how.place, shape, minute))
-        if alike is None:
-            alike = self.alike[how.place, shape, minute] = Alike(row, [], [], [])
-        alike.dims.append(dims)
-        alike.durations.append(duration)
-        if end is not None:
-            self.packed_rows.append(end)
-            alike = self.alike.get((how.place, -shape, minute))
-            if alike is None:
-                alike = self.alike[how.place, -shape, minute] = Alike(end, [], [], [])
-            alike.dims.append(dims)
-        if money is not NO_MONEY:
-            self.alike[how.place, shape, minute].money.append((money, dims))
-        how.counts.matched += 1
-        return True
+        return due is not None
 
     def wake_up(self, offset: int, time: int) -> None:
         """Settles the units that are due before this time (ms)."""
@@ -254,14 +232,14 @@ class Units:
         self.open.update(opened(out.rows))
         self.open.subtract(opened(out.withdrawn))
         rows = last_of_each(out.rows) if out.withdrawn else out.rows
-        made = Made(rows, out.withdrawn, self.packed_rows, list(self.alike.values()))
+        count, packed, groups = (0, b"", []) if self.lane is None else self.lane.rows()
+        made = Made(rows, out.withdrawn, count, packed, [Alike(*group) for group in groups])
         for alike in made.alike:
             row = alike.sample()
             if row.kind == KIND_END:
                 self.open[row.funnel] -= len(alike.dims)
             elif row.stage == 0:
                 self.open[row.funnel] += len(alike.dims)
-        self.packed_rows, self.alike = [], {}
         return made
 
     def take_state(self, applied: int) -> tuple[dict[str, bytes | None], list[str], dict[str, bytes]]:
@@ -286,7 +264,7 @@ class Units:
         self.over = [key for key, offset in self.finished.items() if offset <= applied]
         for key in self.over:
             del self.finished[key]
-        self.changed, self.unwritten = {}, set()
+        self.begin()
         return written, removed, settled
 
 

@@ -1,4 +1,5 @@
-"""The usual event: a unit's first, or one that goes a required stage further, in order. Four of five are, and `_usual` does them in C.
+"""The usual event: a unit's first, or one that goes a required stage further, in order. Four of five are, and `_usual` does them in C:
+those of records that nothing is unusual about without decoding them in Python at all.
 
 Without it (no compiler was there when the package was installed) unit.py does all alike, only slower: never with another
 outcome. `FUNNELWATCH_PURE=1` in the environment leaves it out.
@@ -8,15 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from schemas.currencies import CURRENCIES
+from schemas.decode import DecodeOptions
+from schemas.decode.finish import agent_rule
 from schemas.event import Event
 from schemas.funnel import Unit
 from schemas.rows import Row
-from streams.engine.match import ID_OF, CompiledFunnel, Matcher
+from streams.engine.match import ID_OF, REVENUE, Matcher
 from streams.engine.state import FORMAT, Money, pack
-from streams.engine.tally import Counts
 from streams.engine.unit import FOLD
 from streams.engine.walk import FORWARD, KIND_END, KIND_ENTER
 
@@ -24,11 +28,23 @@ try:
     from streams.engine import _usual
 except ImportError:
     _usual = None  # type: ignore[assignment]
+if TYPE_CHECKING:
+    from streams.engine._usual import Lane, Reading
 
 #: Whether the compiled part is there.
 COMPILED = _usual is not None and os.environ.get("FUNNELWATCH_PURE", "") in ("", "0")
 NO_DIMENSIONS, NO_MONEY = pack(()), pack(None)
 
+#: Fields that are what their record says, but for channel to term, which addresses tell as well (`_usual` looks out for that).
+PLAIN = (
+    *("site", "url", "landing_page", "channel", "source", "medium", "campaign", "content", "term", "device", "country"),
+    *("customer_type", "owner"),
+)
+_IDS = {
+    Unit.SESSION: ("session_id",),
+    Unit.VISITOR: ("visitor_id", "user_id"),
+    Unit.ACCOUNT: ("account_id", "user_id"),
+}
 _decode_money = msgspec.msgpack.Decoder(Money).decode
 _decode_row = msgspec.msgpack.Decoder(Row).decode
 _decode_dims = msgspec.msgpack.Decoder(tuple[str, ...]).decode
@@ -37,27 +53,24 @@ _decode_dims = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 class Usual(msgspec.Struct, frozen=True):
     """What is needed at hand to do events of one name the usual way: of one stage of one funnel.
 
-    `move(state, attempt id, offset, ts, event id, unit id, dims, money, consent, horizon)`, `dims` and `money` packed: the new
-    state, the row, that of the attempt's end if it converts, what it has reached (and in the lowest bit whether it is
-    recovered), the duration (ms), the attempt's packed dims, and when the unit is due (0: not before it was); None: the event
-    is not usual. `unit_id`: of an event, None or "" where it has none, or none that its sender gave. `dims`, `money`: of an
-    event, packed; None where there never are any. `counts`: of the funnel."""
+    `plan`: what `_usual` goes by. `unit_id`: of an event, None or "" where it has none, or none that its sender gave. `dims`,
+    `money`: of an event, packed; None where there never are any."""
 
-    move: Callable[..., tuple[bytes, bytes, bytes | None, int, int, bytes, int] | None]
-    place: int
-    level: int
+    plan: Any  # Plan: it has no type where it was not compiled
     lateness: int
-    funnel: CompiledFunnel
     unit_id: Callable[[Event], str | None]
     dims: Callable[[Event], bytes] | None
     money: Callable[[Event], bytes] | None
-    counts: Counts
 
 
 class Alike(msgspec.Struct, gc=False):
-    """Rows of usual events that differ in nothing that counts but breakdown, duration and money, all of one minute of event time. `row`:
-    one of them, packed; `dims`: packed; `durations`: ms; `money`: packed, of those that have some, with their dims."""
+    """Rows of usual events that differ in nothing that counts but breakdown, duration and money, all of one minute of event time.
 
+    `place`: of the funnel in its log. `shape`: the levels reached, doubled, one more if recovered; negative: an end. `row`: one of them,
+    packed; `dims`: packed; `durations`: ms; `money`: packed, of those that have some, with their dims."""
+
+    place: int
+    shape: int
     row: bytes
     dims: list[bytes]
     durations: list[int]
@@ -78,7 +91,7 @@ class Alike(msgspec.Struct, gc=False):
         return [known[packed] for packed in self.dims]
 
 
-def usual(matcher: Matcher, unit: Unit, counts: Sequence[Counts]) -> Usual | None:
+def usual(matcher: Matcher, unit: Unit) -> Usual | None:
     """How to do events of this name the usual way; None where it is not open to them: what the event means must not depend on
     more than its name, and going on must need no more than the stage before and the window."""
     funnel, mask = matcher.funnel, matcher.always
@@ -88,6 +101,7 @@ def usual(matcher: Matcher, unit: Unit, counts: Sequence[Counts]) -> Usual | Non
     if funnel.strict or funnel.unordered or funnel.timed or not funnel.last or (level and not funnel.straight[level]):
         return None
     converts, name = level == funnel.last, pack(funnel.levels[level])
+    valued = bool(mask & funnel.valued)
     parts = (
         pack(funnel.name) + pack(funnel.version),
         pack(KIND_ENTER) + name,
@@ -96,7 +110,11 @@ def usual(matcher: Matcher, unit: Unit, counts: Sequence[Counts]) -> Usual | Non
         pack(KIND_END) + pack(""),
         name + name,
     )
-    plan = _usual.Plan(level, converts, FORMAT, funnel.tag, funnel.window, funnel.lateness, FOLD, *parts)
+    in_revenue = funnel.definition.stages[level].value in (None, REVENUE)
+    plan = _usual.Plan(
+        level, converts, FORMAT, funnel.tag, funnel.window, funnel.lateness, FOLD, funnel.salt.encode(), matcher.place,
+        numbers(funnel.dimensions) if in_revenue else None, funnel.convert if valued else None, *parts,
+    )  # fmt: skip
 
     def dims(event: Event) -> bytes:
         return pack(funnel.read_dimensions(event))
@@ -106,6 +124,41 @@ def usual(matcher: Matcher, unit: Unit, counts: Sequence[Counts]) -> Usual | Non
         return NO_MONEY if found is None else pack(found)
 
     return Usual(
-        plan.move, matcher.place, level, funnel.lateness, funnel, ID_OF[unit], dims if funnel.dimensions else None,
-        money if mask & funnel.valued else None, counts[matcher.place],
+        plan, funnel.lateness, ID_OF[unit], dims if funnel.dimensions else None, money if valued else None,
+    )  # fmt: skip
+
+
+def lane() -> Lane | None:
+    """Where usual events of a partition are gathered."""
+    return _usual.Lane() if COMPILED else None
+
+
+def numbers(dimensions: Sequence[str]) -> bytes | None:
+    """The fields of a breakdown as `_usual` counts them; None if one of them takes more than to look it up in the record."""
+    return bytes(map(_usual.FIELDS.index, dimensions)) if set(dimensions) <= set(PLAIN) else None
+
+
+class Readable(msgspec.Struct, frozen=True):
+    """How a source's records may be read without decoding them in Python; `options`: of JSON in the native names. `addresses`: e-mail and
+    IP addresses are masked, so that texts which may hold one are left to Python."""
+
+    options: DecodeOptions
+    addresses: bool = True
+
+
+def reading(readable: Readable, unit: Unit, known: dict[str, Any], recent: int) -> Reading | None:
+    """Reads the records of a source that is keyed by this unit; None where there is no compiled part.
+
+    `known`: event name → Plan, None (no funnel looks at it), or False. `recent`: ids that are remembered of events that no funnel
+    looks at, before they are put aside.
+    """
+    if not COMPILED:
+        return None
+    options = readable.options
+    internal = options.internal
+    return _usual.Reading(
+        known, bytes(map(_usual.FIELDS.index, _IDS[unit])), options.earliest, options.max_ahead, options.max_bytes,
+        options.max_id_length, options.max_properties, tuple(mark.encode() for mark in internal.marks),
+        bool(internal.addresses), bool(internal.hosts), readable.addresses, CURRENCIES, options.default_currency,
+        agent_rule(internal), recent,
     )  # fmt: skip

@@ -32,8 +32,8 @@ class Effects:
 
     def pack(self, made: Made) -> None:
         """What goes to the transitions and to the drop-offs."""
-        if made.packed:
-            self._transitions.append(pack_block(made.packed))
+        if made.count:
+            self._transitions.append(pack_block(made.count, made.packed))
         self._transitions.extend(pack_rows(made.rows))
         for row in made.rows:
             if row.kind == KIND_END:

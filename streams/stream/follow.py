@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from faust import App
@@ -61,11 +62,15 @@ class Follower:
         effects = None if unit_log is None else unit_log.begin(chunk.partition)
         letters, rekeyed, lags = list[DeadLetter](), source.nothing_rekeyed(), list[int]()
         for records in chunk.slices():
-            events = source.decode(chunk, records, letters)
+            decode = partial(source.decode, chunk, letters=letters)
+            if unit_log is not None and effects is not None and not source.logs:
+                unit_log.follow_source(effects, records, decode)
+                lags.append(records[-1].timestamp - effects.partition.seen)
+                continue
+            events = list(map(decode, records))
             if unit_log is not None and effects is not None:
                 unit_log.follow_events(effects, records, events)
-            if source.logs:
-                source.rekey(chunk, records, events, rekeyed)
+            source.rekey(chunk, records, events, rekeyed)
             if events[0] is not None:
                 lags.append(records[0].timestamp - events[0].ts)
         refused = await source.bury(chunk.partition, letters)

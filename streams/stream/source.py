@@ -21,7 +21,7 @@ from streams.engine.clock import NEVER
 from streams.engine.match import ID_OF, unit_key
 from streams.registry import SchemaRegistry
 from streams.stream import log
-from streams.stream.chunks import Chunk, Records
+from streams.stream.chunks import Chunk, Record, Records
 from streams.stream.forget import read_forget
 from streams.stream.letters import dead_letter, encode_letter
 from streams.stream.log import LogRecord
@@ -74,30 +74,23 @@ class Source:
             return True
         return await self.registry.learn((record.value for record in chunk.records), self.topic, go_on)
 
-    def decode(self, chunk: Chunk, records: Records, letters: list[DeadLetter]) -> Decoded:
-        """The events of some records of a chunk (None: refused); adds the letters of those that were refused."""
-        decode, keyed_by, protect = self._decode, self.keyed_by, self._protect
-        id_of = ID_OF[keyed_by] if keyed_by is not None else None
-        events: Decoded = []
-        for record in records:
-            try:
-                event = decode(record.value or b"", record.timestamp)
-                if id_of is not None:
-                    own = id_of(event)
-                    if (own is None or own.encode() != record.key) and event.event != HEARTBEAT:
-                        raise wrong_key(record.key)
-            except InvalidEvent as error:
-                order = read_forget(record.value)  # in JSON, whatever the source's format
-                if order is not None:
-                    events.append(order)
-                    continue
+    def decode(self, chunk: Chunk, record: Record, letters: list[DeadLetter]) -> Event | None:
+        """A record's event, protected; None if it is refused: its letter is then added."""
+        keyed_by, value = self.keyed_by, record.value or b""
+        try:
+            event = self._decode(value, record.timestamp)
+            if keyed_by is not None:
+                own = ID_OF[keyed_by](event)
+                if (own is None or own.encode() != record.key) and event.event != HEARTBEAT:
+                    raise wrong_key(record.key)
+        except InvalidEvent as error:
+            order = read_forget(record.value)  # in JSON, whatever the source's format
+            if order is None:
                 letters.append(self._letters.protect(dead_letter(chunk, record, error.reason, error.detail)))
-                events.append(None)
-            else:
-                if protect is not None:
-                    protect(event, record.value or b"")
-                events.append(event)
-        return events
+            return order
+        if self._protect is not None:
+            self._protect(event, value)
+        return event
 
     async def bury(self, partition: int, letters: Sequence[DeadLetter]) -> Counter[Reason]:
         """Writes the dead letters, each under its place, so that it can be taken out; returns their number by reason."""

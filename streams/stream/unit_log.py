@@ -11,8 +11,9 @@ from schemas.funnel import Unit
 from sinks.kafka import BatchWriter
 from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition, Result
+from streams.engine.usual import Readable
 from streams.stream import log
-from streams.stream.chunks import Records
+from streams.stream.chunks import Record, Records
 from streams.stream.effects import Effects
 from streams.stream.table import StateTable
 
@@ -29,15 +30,17 @@ class Outputs(msgspec.Struct, frozen=True):
 class UnitLog:
     """All funnels of one kind of unit. `topic`: the log that feeds it, a source keyed by the unit or an internal topic.
 
-    `sources`: the source partitions ("topic:partition") that feed an internal log; empty for a source read directly.
+    `sources`: the source partitions ("topic:partition") that feed an internal log; empty for a source read directly, of which
+    `readable` says how its records may be read without decoding them.
     """
 
     def __init__(
         self, topic: str, unit: Unit, funnels: Sequence[CompiledFunnel], table: StateTable, writer: BatchWriter,
-        outputs: Outputs, sources: Iterable[str] = (),
+        outputs: Outputs, sources: Iterable[str] = (), readable: Readable | None = None,
     ) -> None:  # fmt: skip
         self.topic, self.unit, self.funnels, self.outputs = topic, unit, tuple(funnels), outputs
         self._table, self._writer, self._sources = table, writer, list(sources)
+        self._readable = readable
         self._dimensions = {funnel.version: tuple(funnel.definition.dimensions) for funnel in funnels}
         self.partitions: dict[int, Partition] = {}
         self.on_build: Callable[[UnitLog, int], None] = lambda _log, _number: None
@@ -55,7 +58,7 @@ class UnitLog:
         """The engine's partition, built from the recovered state at its first chunk."""
         partition = self.partitions.get(number)
         if partition is None:
-            partition = Partition(self.topic, number, self.unit, self.funnels, self._table.part(number))
+            partition = Partition(self.topic, number, self.unit, self.funnels, self._table.part(number), self._readable)
             partition.clock.expect(self._sources)
             self.partitions[number] = partition
             self.on_build(self, number)
@@ -68,12 +71,15 @@ class UnitLog:
     def follow_events(self, effects: Effects, records: Records, events: Iterable[Event | None]) -> None:
         """Some records of a source that feeds this log directly, and their events, None for refused ones."""
         partition = effects.partition
-        move = partition.event
         for record, event in zip(records, events, strict=True):
-            if event is None:
-                partition.invalid(record.offset)
-            else:
-                move(record.offset, event, record.timestamp)
+            follow_event(partition, record, event)
+        effects.add(partition.rows())
+
+    def follow_source(self, effects: Effects, records: list[Record], decode: Callable[[Record], Event | None]) -> None:
+        """The same, for a source that feeds nothing else: only what is unusual about them is decoded."""
+        partition = effects.partition
+        for record in partition.unusual(records):
+            follow_event(partition, record, decode(record))
         effects.add(partition.rows())
 
     def follow_records(self, effects: Effects, records: Records) -> None:
@@ -114,3 +120,11 @@ class UnitLog:
         if last is not None:
             self._table.wrote(partition.number, last)
         return result
+
+
+def follow_event(partition: Partition, record: Record, event: Event | None) -> None:
+    """A record and its event, None if it was refused."""
+    if event is None:
+        partition.invalid(record.offset)
+    else:
+        partition.event(record.offset, event, record.timestamp)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from schemas.dead_letter import DeadLetter
-from schemas.decode import Decode
+from schemas.decode import Decode, DecodeOptions
 from schemas.definitions import load_funnels
 from schemas.funnel import Unit
 from schemas.privacy.sealing import Seal, mask_letter
@@ -25,14 +25,18 @@ from schemas.transitions import unpack
 from streams.decoding import event_protection
 from streams.engine.match import CompiledFunnel, Known
 from streams.engine.partition import Partition
+from streams.engine.usual import Readable
 from streams.stream import log
 from streams.stream.chunks import Chunk
 from streams.stream.effects import Effects
 from streams.stream.letters import decode_letter, encode_letter
 from streams.stream.source import InternalLog, Letters, Source
+from streams.stream.unit_log import follow_event
 from tests.unit.engine.both_ways import in_order
 
 CHUNK = 400
+#: Encodings whose records the engine may read without decoding them.
+JSON = ("native", "auto", "x")
 FUNNELS = Path(__file__).parents[1] / "e2e" / "funnels.toml"
 SEAL = Seal(base64.b64encode(bytes(range(32))).decode())
 
@@ -77,7 +81,7 @@ class World:
             letters,
             event_protection(Settings()),
         )
-        self.sides = [Side(by_unit, usual=usual) for usual in (True, False)]
+        self.sides = [Side(by_unit, usual=usual, reads=usual and encoding in JSON) for usual in (True, False)]
 
     def chunk(self, values: Sequence[bytes | None], now: int) -> None:
         """One chunk. Raises Broken."""
@@ -85,7 +89,7 @@ class World:
         self.offset += len(records)
         self.records += len(records)
         chunk, letters = Chunk(_TP("clicks", 0), records, None), list[DeadLetter]()  # type: ignore[arg-type]
-        events = self.source.decode(chunk, records, letters)
+        events = [self.source.decode(chunk, record, letters) for record in records]
         self._check_letters(records, [event is None for event in events], letters)
         out = self.source.nothing_rekeyed()
         self.source.rekey(chunk, records, events, out)
@@ -116,22 +120,20 @@ class World:
 class Side:
     """The partitions of one way of the engine."""
 
-    def __init__(self, funnels: dict[Unit, list[CompiledFunnel]], *, usual: bool) -> None:
-        self.sessions, self.visitors = (
-            Partition(name, 0, unit, funnels[unit], {})
-            for name, unit in (("clicks", Unit.SESSION), ("visitors", Unit.VISITOR))
-        )
+    def __init__(self, funnels: dict[Unit, list[CompiledFunnel]], *, usual: bool, reads: bool) -> None:
+        readable = Readable(DecodeOptions()) if reads else None
+        self.sessions = Partition("clicks", 0, Unit.SESSION, funnels[Unit.SESSION], {}, readable)
+        self.visitors = Partition("visitors", 0, Unit.VISITOR, funnels[Unit.VISITOR], {})
         self.visitors.clock.expect(["clicks:0"])
         self.at = 0
         if not usual:
             self.sessions.usual = self.visitors.usual = Known(lambda _name: None)
 
     def direct(self, records: Sequence[Got], events: Sequence[Any]) -> None:
-        for record, event in zip(records, events, strict=True):
-            if event is None:
-                self.sessions.invalid(record.offset)
-            else:
-                self.sessions.event(record.offset, event, record.timestamp)
+        decoded = {record.offset: event for record, event in zip(records, events, strict=True)}
+        keyed = [msgspec.structs.replace(record, key=session_of(decoded[record.offset])) for record in records]
+        for record in self.sessions.unusual(keyed):
+            follow_event(self.sessions, record, decoded[record.offset])
 
     def internal(self, values: Sequence[bytes | None]) -> None:
         """What the source re-keyed, as it is read from the internal log."""
@@ -155,6 +157,11 @@ class Side:
             partition.keep(result)
             found += [in_order(result.rows), result.state, result.progress, sorted(result.settled)]
         return found
+
+
+def session_of(event: Any) -> bytes | None:
+    """The key of a record in a topic that is keyed by the session. A refused one has some key, too."""
+    return b"k" if event is None or event.session_id is None else event.session_id.encode()
 
 
 class _TP(msgspec.Struct, frozen=True):

@@ -88,8 +88,8 @@ class Run:
         return result
 
     def counts(self, index: int = 0) -> dict[str, int]:
-        """What became of the records in the funnel of that index; outcomes with 0 left out."""
-        progress = self.partition.progress(self.partition.funnels[index])
+        """What became of the records in the funnel of that index, at the end of a chunk; outcomes with 0 left out."""
+        progress = self.chunk().progress[index]
         names = ("read", "matched", "ignored", "duplicate", "late", "invalid", "bot")
         return {name: getattr(progress, name) for name in names if getattr(progress, name)}
 

@@ -1,4 +1,4 @@
-"""What `Plan.move` is given may be anything: states cut short or damaged, long values, arguments of another type."""
+"""What `Lane.move` is given may be anything: states cut short or damaged, long values, arguments of another type."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from schemas.transitions import block
 from streams.engine import usual as usual_module
-from streams.engine.partition import unpack_row
+from streams.engine.partition import unpack_rows
 from streams.engine.state import pack, unpack
 from streams.engine.usual import NO_MONEY, Usual
 from tests.unit.engine.both_ways import Both, needs_compiled
@@ -41,19 +42,33 @@ def plans_and_states() -> tuple[dict[str, Usual], list[bytes]]:
     return {name: one for name, one in found.items() if one is not None}, states
 
 
-def check_made(made: Any) -> int:
-    """Whether it was done; fails where an answer is of another form than a result's."""
-    if made is None:
-        return 0
-    state, row, end, shape, duration, dims, due = made
-    assert [type(part) for part in (state, row, dims)] == [bytes] * 3
-    assert end is None or type(end) is bytes
-    assert all(type(part) is int for part in (shape, duration, due))
-    return 1
+def lane_of() -> Any:
+    lane = usual_module.lane()
+    assert lane is not None
+    return lane
+
+
+class Made:
+    """What a move has made of a unit."""
+
+    def __init__(self, usual: Usual, state: bytes | None, *said: Any) -> None:
+        self.changed: dict[str, bytes] = {}
+        lane = lane_of()
+        lane.begin({} if state is None else {"=v": state}, self.changed, set(), {})
+        self.due = lane.move(usual.plan, "=v", *said)
+        count, packed, self.groups = lane.rows()
+        self.rows = unpack_rows(block(count, packed)) if self.due is not None else []
+        assert bool(count) == bool(self.changed) == (self.due is not None)
 
 
 def done_by(usual: Usual, state: bytes | None, *said: Any) -> int:
-    return check_made(usual.move(state, b"0" * 16, *said))
+    """Whether it was done; fails where something was changed and it was not. What it makes of a damaged state may be no row."""
+    lane, changed = lane_of(), dict[str, bytes]()
+    lane.begin({} if state is None else {"=v": state}, changed, set(), {})
+    due = lane.move(usual.plan, "=v", *said)
+    count, packed, groups = lane.rows()
+    assert bool(count) == bool(packed) == bool(groups) == bool(changed) == (due is not None)
+    return due is not None
 
 
 def test_no_damaged_state_brings_it_down() -> None:
@@ -143,52 +158,62 @@ def with_rooms_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("name,place", [("a", None), ("a", 0), ("c", 3), ("d", 5)])
 def test_what_is_written_fits_as_it_grows_little_by_little(long: str, name: str, place: int | None) -> None:
     plans, states = plans_and_states()
-    plan, state = plans[name], states[place] if place is not None else None
+    usual, state = plans[name], states[place] if place is not None else None
     for power in range(30):
         text = "o" * int(300 * 1.2**power)
         event_id, unit_id = text if long == "event_id" else "e", text if long == "unit_id" else "v"
         dims = (text,) if long == "dims" else ("p",)
         money = NO_MONEY if name == "d" else pack((5, "EUR", None, text if long == "order" else ""))
-        made = plan.move(state, b"0" * 16, 100, 12, event_id, unit_id, pack(dims), money, None, 0)
-        assert made is not None
-        hit = unpack(made[0]).funnels[plan.funnel.tag].hits()[-1]
+        made = Made(usual, state, 100, 12, event_id, unit_id, pack(dims), money, None, 0)
+        (funnel_state,) = [one for one in unpack(made.changed["=v"]).funnels.values() if one.newest == 12]
+        hit = funnel_state.hits()[-1]
         assert (hit.event_id, hit.dims) == (event_id, dims)
-        row = unpack_row(made[1])
+        row = made.rows[0]
         assert (row.event_id, row.unit_id, row.dims) == (event_id, unit_id, dims)
         assert row.order_id == (text if long == "order" and name != "d" else "")
+
+
+def arguments(usual: Usual) -> list[Any]:
+    return [usual.plan, "=v", *SAID]
 
 
 @pytest.mark.parametrize("place", range(10))
 def test_arguments_of_another_type_are_refused(place: int) -> None:
     plans, states = plans_and_states()
     for name in "ab":
-        whole: list[Any] = [states[1], b"0" * 16, *SAID]
-        for wrong in (3.5, object(), ["x"], "text" if place not in (4, 5) else b"bytes"):
-            if name == "b" and place == 1:
-                continue  # the attempt is there, its id is not asked for
-            said = whole.copy()
+        lane = lane_of()
+        lane.begin({"=v": states[1]}, {}, set(), {})
+        for wrong in (3.5, object(), ["x"], "text" if place not in (1, 4, 5) else b"bytes"):
+            said = arguments(plans[name])
             said[place] = wrong
+            if place == 1 and not isinstance(wrong, list):
+                continue  # any key that can be one
             with pytest.raises(TypeError):
-                plans[name].move(*said)
+                lane.move(*said)
 
 
-def test_so_are_too_few_or_too_many_and_an_id_of_another_length() -> None:
+def test_so_are_too_few_or_too_many() -> None:
     plans, _ = plans_and_states()
-    move = plans["a"].move
-    plan = type(move.__self__)  # type: ignore[attr-defined]
-    for said in ((), SAID, (None, b"0" * 16, *SAID, 1)):
+    usual = plans["a"]
+    lane = lane_of()
+    lane.begin({}, {}, set(), {})
+    for few in ((), SAID, (*arguments(usual), 1)):
         with pytest.raises(TypeError, match="10 arguments"):
-            move(*said)
-    with pytest.raises(ValueError, match="16 bytes"):
-        move(None, b"0" * 15, *SAID)
-    with pytest.raises(OverflowError):
-        move(None, b"0" * 16, 1 << 64, *SAID[1:])
-    with pytest.raises(UnicodeEncodeError):
-        move(None, b"0" * 16, 7, 12, "\ud800", *SAID[3:])
+            lane.move(*few)
+    for place, wrong, error in ((2, 1 << 64, OverflowError), (4, "\ud800", UnicodeEncodeError)):
+        said = arguments(usual)
+        said[place] = wrong
+        with pytest.raises(error):
+            lane.move(*said)
+    plan = type(usual.plan)
     with pytest.raises(TypeError):
         plan(0)
     with pytest.raises(TypeError, match="keywords"):
         plan(level=0)
+    stores: list[list[Any]] = [[{}, {}, set()], [[], {}, set(), {}], [{}, {}, {}, {}]]
+    for wrong_ones in stores:
+        with pytest.raises(TypeError):
+            lane.begin(*wrong_ones)
 
 
 def test_what_it_refuses_is_left_as_it_was() -> None:
@@ -196,5 +221,5 @@ def test_what_it_refuses_is_left_as_it_was() -> None:
     kept = [bytes(bytearray(state)) for state in states]
     for state in states:
         offset = unpack(state).offset
-        assert plans["b"].move(state, None, offset, *SAID[1:]) is None  # done already
+        assert not done_by(plans["b"], state, offset, *SAID[1:])  # done already
     assert states == kept

@@ -1,0 +1,308 @@
+"""Records that are read without Python come to the same as decoded ones: the same rows, states, counts and counters, byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+
+from benchmarks.workloads import dense, realistic
+from schemas.decode import Decode, DecodeOptions, Format, Internal, decoder
+from schemas.errors import InvalidEvent
+from schemas.event import HEARTBEAT
+from schemas.funnel import Funnel, Unit
+from schemas.privacy.protect import protector
+from schemas.reasons import Reason
+from schemas.settings.loading import load_settings
+from streams.decoding import readable
+from streams.engine import partition as partition_module
+from streams.engine.match import ID_OF, CompiledFunnel, no_rates
+from streams.engine.partition import Partition
+from streams.engine.usual import Readable
+from tests.unit.engine.both_ways import Both, Side, in_cents, needs_compiled
+from tests.unit.engine.feeding import event, funnel, stage
+
+pytestmark = needs_compiled
+
+T0 = 1_748_822_400_000
+OPTIONS = DecodeOptions(
+    earliest=T0 - 1_000_000, default_currency="EUR", max_properties=6, max_id_length=40, max_bytes=3_000,
+    internal=Internal(user_agents=("*probe*",), marks=("test", "qa")),
+)  # fmt: skip
+
+
+protect = protector()
+assert protect is not None
+PROTECT = protect
+
+
+class Got(NamedTuple):
+    """A record as it was fetched."""
+
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Reader(Side):
+    """The side that reads records itself, and decodes what is left."""
+
+    def __init__(
+        self, funnels: Sequence[Funnel], convert: Callable[[int, str, int], int | None], options: DecodeOptions
+    ) -> None:
+        self.options, self.left = options, 0
+        super().__init__(funnels, convert, usual=True)
+
+    def begin(self) -> None:
+        compiled = [CompiledFunnel(one, self.convert) for one in self.funnels]
+        self.partition = Partition("log", 0, self.funnels[0].unit, compiled, self.store, Readable(self.options))
+
+
+class BothReadings(Both):
+    """The same records read, and decoded and done the general way."""
+
+    same_calendar = False  # after a restart this one turns its pages a record earlier, which shows nowhere
+
+    def __init__(
+        self, *funnels: Funnel, options: DecodeOptions = OPTIONS, convert: Callable[[int, str, int], int | None] = no_rates
+    ) -> None:  # fmt: skip
+        self.quick: Reader = Reader(funnels, convert, options)
+        self.general = Side(funnels, convert, usual=False)
+        self.decode, self.unit = decoder(options), funnels[0].unit
+        self.offset = self.read = self.ends = 0
+
+    def feed_records(
+        self, values: Iterable[tuple[bytes | None, bytes | None]], got: int = T0 + 100_000_000
+    ) -> BothReadings:
+        """Keys and values of records. `got`: when Kafka got them (ms)."""
+        records = []
+        for key, value in values:
+            records.append(Got(self.offset, got, key, value))
+            self.offset += 1
+        for one in records:
+            follow(self.general.partition, one, self.decode, self.unit)
+        for one in self.quick.partition.unusual(records):
+            self.quick.left += 1
+            follow(self.quick.partition, one, self.decode, self.unit)
+        self.read += len(records)
+        assert self.quick.partition.recent == self.general.partition.recent
+        assert self.quick.partition.meta.offset == self.general.partition.meta.offset
+        assert self.quick.partition.clock == self.general.partition.clock
+        return self
+
+
+def follow(partition: Partition, got: Got, decode: Decode, unit: Unit) -> None:
+    """As the worker does it."""
+    try:
+        event = decode(got.value or b"", got.timestamp)
+        own = ID_OF[unit](event)
+        if (own is None or own.encode() != got.key) and event.event != HEARTBEAT:
+            raise InvalidEvent(Reason.KEY_MISMATCH)  # noqa: TRY301
+    except InvalidEvent:
+        partition.invalid(got.offset)
+    else:
+        PROTECT(event, got.value or b"")
+        partition.event(got.offset, event, got.timestamp)
+
+
+def shop(unit: Unit = Unit.SESSION, **settings: Any) -> tuple[Funnel, ...]:
+    named = {"dimensions": ("channel", "device"), "window": 60_000, "lateness": 20_000} | settings
+    return (
+        funnel(stage("A"), stage("B", value="revenue"), stage("C"), unit=unit, **named),
+        funnel(stage("K"), stage("L", value="properties.n"), name="g", version="000000000002", unit=unit, **named),
+    )
+
+
+def test_the_streams_of_the_benchmarks_need_no_python() -> None:
+    for workload in (dense(3_000), realistic(3_000)):
+        funnels = [
+            funnel(
+                *(stage(name, name, value="revenue" if name == "purchase" else None) for name in walk.stages), name=walk.name,
+                version=f"{number:012x}", unit=Unit.SESSION, window=600_000, lateness=60_000, dimensions=workload.dimensions,
+            )
+            for number, walk in enumerate(workload.walks)
+        ]  # fmt: skip
+        both = BothReadings(*funnels, options=DecodeOptions())
+        records = list(workload.records(1))
+        for start in range(0, len(records), 100):
+            both.feed_records(records[start : start + 100]).chunk()
+        both.compare_counters()
+        assert both.quick.left < both.read // 20  # the first of each name, and hardly more
+
+
+NAMES = ("a", "b", "c", "k", "l", "x", "y", "A", "", "é", HEARTBEAT)
+AGENTS = ("Mozilla/5.0 (X11; Linux x86_64) Firefox/127.0", "Googlebot/2.1", "site-probe 3", "", "-", r"Mozilla\/5.0")
+TEXTS: tuple[Any, ...] = (
+    "ann@a.example", "ann%40a.example", "192.0.2.7", "1.2.3", "2001:db8::1", "10:20", "a%3Ab", "v1.2.3.4.5",
+    "p", "q" * 31, "r" * 32, "s" * 255, "t" * 256, "u" * 257, "", None, "é" * 128, "日" * 86, "🛒", 'a"b', "a/b", "a\\b", "a\nb", "a\tb",
+    "\x7f", "\ud800", 5, True, 1.5, ["p"], {"p": "q"},
+)  # fmt: skip
+TIMES: tuple[Any, ...] = (
+    T0 // 1000, T0 * 1000, float(T0), "2025-06-02T00:00:01Z", "2025-06-02T00:00:01.250Z", "2025-06-02T00:00:01.25Z", "2025-06-02 00:00:01Z",
+    "2025-06-02T02:00:01+02:00", "2025-02-29T00:00:00Z", "2024-02-29T00:00:00Z", "2025-06-31T00:00:00Z", "2025-06-02T24:00:00Z",
+    "2025-06-02T23:59:60Z", str(T0), -T0, 0, None, "", True, "soon", T0 + 200_000_000, T0 - 2_000_000, "1969-12-31T23:59:59Z",
+    "0000-01-01T00:00:00Z",
+)  # fmt: skip
+AMOUNTS: tuple[Any, ...] = (
+    0, 1, 5.25, 19.99, 999_999_999, 1_000_000_000, 10**18, -1, 1e3, 1.123456789, 1.1234567891, "7.50", "", None, True, [1], 1e400, 12345678901234567890,
+)  # fmt: skip
+HELD: tuple[Any, ...] = (
+    {}, {"n": 7}, {"n": 1.5, "m": None}, {"n": "x"}, {"qa": False}, {"test": True}, {"t\u00e9st": 1}, {"a": {"b": 1}}, {"a": [1]},
+    {str(n): n for n in range(6)}, {str(n): n for n in range(7)}, {"n": 10**19}, {"n": 10**30}, {"n": "a\nb"}, None, "text", 5, {"": ""},
+)  # fmt: skip
+
+
+def some_record(rng: Random, step: int, visits: Counter[str]) -> tuple[bytes | None, bytes | None]:
+    """Mostly what a site sends, with something odd in one field of some."""
+    unit = rng.choice("uvw") if rng.random() < 0.2 else f"n{rng.randrange(90)}"
+    visits[unit] += 1
+    said: dict[str, Any] = {
+        "event_id": f"e{step}" if rng.random() < 0.95 else f"e{step - 1}", "event": rng.choice(("abc"[visits[unit] % 3 - 1], rng.choice("abcklxy"))),
+        "timestamp": T0 + step * 700 + rng.choice((0, 0, 0, 0, 0, -5_000, -30_000)), "session_id": unit, "visitor_id": unit, "account_id": unit,
+    }  # fmt: skip
+    plain: dict[str, Callable[[], Any]] = {
+        "channel": lambda: rng.choice(("p", "Paid Search")), "device": lambda: "mobile", "url": lambda: rng.choice(("https://a.example/", "https://a.example/?utm_source=x&utm_medium=cpc")),
+        "referrer": lambda: rng.choice(("", "https://www.google.com/")), "revenue": lambda: rng.choice((5, 19.99)), "currency": lambda: rng.choice(("EUR", "USD", "eur", "XXZ")),
+        "order_id": lambda: rng.choice(("o1", "o2")), "consent": lambda: rng.choice((True, False, "granted")), "properties": lambda: {"n": 3, "list": "x"},
+        "user_agent": lambda: rng.choice(AGENTS), "ip": lambda: "192.0.2.7", "unknown": lambda: rng.choice((1, "x", None, 2.5, {"a": 1}, [1])), "variant": lambda: {"exp": "b"},
+        "bot": lambda: rng.choice((False, False, True)), "test": lambda: rng.choice((False, None, True)), "cost": lambda: 0.25, "campaign": lambda: "spring",
+    }  # fmt: skip
+    for name in rng.sample(sorted(plain), rng.choice((0, 2, 5))):
+        said[name] = plain[name]()
+    if rng.random() < 0.3:
+        name = rng.choice(
+            sorted({*plain, *said, "site", "user_id", "account_id", "landing_page", "owner", "term", "country"})
+        )
+        pool = {
+            "timestamp": TIMES,
+            "revenue": AMOUNTS,
+            "cost": AMOUNTS,
+            "properties": HELD,
+            "event": NAMES,
+            "user_agent": AGENTS,
+            "variant": (*HELD, *TEXTS),
+        }.get(name, TEXTS)
+        said[name] = rng.choice(pool)
+        if rng.random() < 0.2:
+            del said[name]
+    order = list(said)
+    rng.shuffle(order)
+    text = json.dumps(
+        {name: said[name] for name in order},
+        ensure_ascii=rng.random() < 0.5,
+        separators=rng.choice(((",", ":"), (", ", ": "))),
+    ).encode("utf-8", "surrogatepass")
+    return (unit.encode() if rng.random() < 0.97 else b"other"), damaged(rng, text)
+
+
+def damaged(rng: Random, text: bytes) -> bytes | None:
+    """The record, or now and then what is left of it."""
+    luck = rng.random()
+    if luck > 0.06:
+        return text
+    at = rng.randrange(len(text))
+    match int(luck * 100):
+        case 0:
+            return text[:at]
+        case 1:
+            return (
+                text[:at] + rng.choice((b"\x00", b"\xff", b'"', b"}", b",", b" ", b"\\/", b"\\u0041", b"1")) + text[at:]
+            )
+        case 2:
+            return text[:at] + text[at + 1 :]
+        case 3:
+            return rng.choice((b"", b"{}", b"[]", b"null", b" " + text + b"\n", text + text, None))
+        case 4:
+            return text.replace(b'{"', b'{"event":"a","', 1)  # a name twice
+        case _:
+            return text[:at] + bytes([rng.randrange(256)]) + text[at + 1 :]
+
+
+@pytest.mark.parametrize("unit", [Unit.SESSION, Unit.VISITOR, Unit.ACCOUNT])
+@pytest.mark.parametrize("settings", [{}, {"dimensions": ()}, {"dimensions": ("campaign", "url", "properties.n")}])
+def test_whatever_records_hold(unit: Unit, settings: dict[str, Any]) -> None:
+    left = read = 0
+    for number in range(12):
+        rng = Random(f"{unit} {sorted(settings)} {number}")
+        both = BothReadings(*shop(unit, **settings), convert=rng.choice((no_rates, in_cents)))
+        got = T0 + 100_000_000 if number % 3 else T0 + 60_000
+        step, visits = 0, Counter[str]()
+        while step < 400:
+            cut = rng.randint(1, 60)
+            both.feed_records([some_record(rng, step + more, visits) for more in range(cut)], got).chunk()
+            step += cut
+            if rng.random() < 0.1:
+                both.restart()
+        both.compare_counters()
+        left, read = left + both.quick.left, read + both.read
+    assert read - left > 250
+
+
+@pytest.mark.parametrize("options", [
+    DecodeOptions(internal=Internal(addresses=("192.0.2.0/24",))), DecodeOptions(internal=Internal(hosts=("a.*",))), DecodeOptions(max_id_length=2),
+    DecodeOptions(default_currency=None, internal=Internal(marks=())), DecodeOptions(format=Format.NATIVE, max_bytes=200),
+])  # fmt: skip
+def test_under_other_settings(options: DecodeOptions) -> None:
+    both = BothReadings(*shop(), options=options)
+    rng, visits = Random(9), Counter[str]()
+    for step in range(0, 1_500, 50):
+        both.feed_records([some_record(rng, step + more, visits) for more in range(50)]).chunk()
+    both.compare_counters()
+
+
+def test_ids_of_ignored_events_are_put_aside_at_the_same_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partition_module, "RECENT", 7)
+    both = BothReadings(*shop())
+    rng = Random(3)
+    for _ in range(60):
+        ids = [rng.randrange(30) for _ in range(rng.randint(1, 20))]
+        both.feed_records(
+            (b"u", b'{"event":"x","event_id":"e%d","timestamp":%d,"session_id":"u"}' % (one, T0)) for one in ids
+        ).chunk()
+    assert both.quick.partition.tally.repeated > 50
+    assert both.quick.left <= 2
+
+
+def test_records_that_were_applied_are_passed_over() -> None:
+    both = BothReadings(*shop())
+    records = [
+        (b"u", b'{"event":"a","event_id":"e%d","timestamp":%d,"session_id":"u"}' % (n, T0 + n)) for n in range(9)
+    ]
+    both.feed_records(records).chunk()
+    both.restart()
+    both.offset -= 4
+    both.feed_records(records[-4:]).chunk()
+    assert both.quick.partition.tally.read == 9
+
+
+def test_what_must_be_decoded_first_is_not_read() -> None:
+    def read_of(**said: str) -> bool:
+        environ = {"FUNNELWATCH_SOURCES_0_TOPIC": "t"} | {f"FUNNELWATCH_{name}": value for name, value in said.items()}
+        settings = load_settings(None, environ, {})
+        return readable(settings, settings.sources[0]) is not None
+
+    assert read_of()
+    assert read_of(SOURCES_0_FORMAT="native", PRIVACY_MASK_ADDRESSES="false")
+    assert not any(read_of(SOURCES_0_FORMAT=form) for form in ("segment", "cloudevents", "csv", "snowplow"))
+    assert not read_of(PRIVACY_ID_KEY="k" * 32)
+    assert not read_of(PRIVACY_DROPPED_FIELDS="url")
+    assert not read_of(PRIVACY_MASKED_FIELDS="campaign")
+    compiled = [CompiledFunnel(one) for one in shop()]
+    assert Partition("log", 0, Unit.SESSION, compiled, {}).reading is None
+    assert Partition("log", 0, Unit.SESSION, compiled, {}, Readable(DecodeOptions())).reading is not None
+
+
+def test_attempt_ids_are_those_of_hashlib() -> None:
+    for size in (1, 50, 100, 127, 128, 129, 200, 256, 300, 1_000):
+        both = Both(funnel(stage("A"), stage("B")))
+        both.feed([event("a", 5, "e" * size, "v" * (size // 2 + 1))])
+        (row,) = both.quick.chunk().rows
+        salt = both.quick.partition.funnels[0].salt
+        said = f"{salt}{'e' * size}\0{'v' * (size // 2 + 1)}".encode()
+        assert row.attempt_id == hashlib.blake2b(said, digest_size=16).hexdigest()

@@ -45,7 +45,11 @@ def parse_toml(text: str, where: str, parse_float: Callable[[str], Any] = float)
         at_end = " at the end of the file" if "at end of document" in said else ""
         remedy = "see https://toml.io for the syntax; texts stand in double quotes"
         raise ConfigError(f"{where}{line}", f"not valid TOML: {problem}{at_end}", remedy) from None
-    except (ValueError, RecursionError) as error:  # integers of thousands of digits, a thousand nested brackets
+    except (
+        ValueError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:  # thousands of digits, an endless exponent, a thousand brackets
         reason = "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
         raise ConfigError(where, f"not valid TOML: {reason}", "write a smaller value") from None
 

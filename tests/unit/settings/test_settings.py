@@ -1,5 +1,6 @@
 """funnelwatch.toml, the environment and flags: which one counts, and what is refused."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from schemas.settings import Secret, SecurityProtocol, Settings, Source, Start, 
 from schemas.settings.keys import SECTIONS, keys_of
 from schemas.settings.kinds import from_text
 from schemas.settings.reference import reference
+from schemas.toml import parse_toml
 
 ROOT = Path(__file__).parents[3]
 
@@ -290,3 +292,9 @@ def refused(path: Path | None, environ: dict[str, str]) -> list[str]:
     except ConfigError as error:
         return [str(part) for part in parts_of(error)]
     return []
+
+
+@pytest.mark.parametrize("number", ["1e99999999999999999999", "9" * 5_000, "9" * 500 + "e1000000000000000000"])
+def test_a_number_that_no_decimal_can_hold_is_a_mistake_of_the_file(number: str) -> None:
+    with pytest.raises(ConfigError, match="a number has too many digits"):
+        parse_toml(f"a = {number}", "f.toml", Decimal)

@@ -20,6 +20,7 @@ class Story:
         self._lines: list[str] = []
         self._fetched = 0
         self._told: set[str] = set()
+        self._open: set[str] = set()
 
     def tell(self, text: str) -> None:
         """Adds a line; a break in it begins another one."""
@@ -40,9 +41,15 @@ class Story:
             self._once("the bug is fixed")
 
     def alerts(self, message: dict[str, Any]) -> None:
-        """Alertmanager's webhook message: what a marketer is sent."""
-        for alert in message.get("alerts", ()):
-            self._once(message_text(alert), alert.get("startsAt", ""))
+        """Alertmanager's webhook message: a stage and its segments are told once when the first falls, once when all is well."""
+        group, alerts = str(message.get("groupKey", "")), message.get("alerts", ())
+        firing = [alert for alert in alerts if alert.get("status") == "firing"]
+        with self._lock:
+            news = bool(alerts) and bool(firing) != (group in self._open)
+            if news:
+                self._open ^= {group}
+        if news:
+            self.tell(message_text((firing or alerts)[0]))
 
     def new(self) -> list[str]:
         """The lines that were not fetched yet."""
@@ -55,11 +62,11 @@ class Story:
         with self._lock:
             return self._lines[-SHOWN:]
 
-    def _once(self, text: str, key: str = "") -> None:
+    def _once(self, text: str) -> None:
         with self._lock:
-            if key + text in self._told:
+            if text in self._told:
                 return
-            self._told.add(key + text)
+            self._told.add(text)
         self.tell(text)
 
 

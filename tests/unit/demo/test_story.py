@@ -61,20 +61,17 @@ def test_a_page_says_what_who_and_how_much() -> None:
     assert message_text({"labels": {"alertname": "FunnelTrafficOutage"}}) == "PAGE to team shop: FunnelTrafficOutage"
 
 
-def test_a_message_that_comes_again_is_told_once() -> None:
+def test_a_group_is_told_when_it_begins_and_when_it_is_over() -> None:
     story = Story()
     server = receiver(story.alerts)
     try:
-        for body in (
-            b"no JSON",
-            b"[]",
-            json.dumps({"alerts": [DROP]}).encode(),
-            json.dumps({"alerts": [DROP]}).encode(),
-        ):
+        more, over = {**DROP, "labels": {}}, {**DROP, "status": "resolved"}
+        sent = ([DROP], [DROP], [DROP, more], [over, more], [over, {**more, "status": "resolved"}], [over])
+        for body in (b"no JSON", b"[]", *(json.dumps({"groupKey": "g", "alerts": alerts}).encode() for alerts in sent)):
             request = urllib.request.Request(f"http://127.0.0.1:{server.server_port}/", body)
             with urllib.request.urlopen(request, timeout=10) as answer:
                 assert answer.status == 200
-        assert texts(story) == message_text(DROP).splitlines()
+        assert texts(story) == [*message_text(DROP).splitlines(), "OVER: purchase: begin_checkout → purchase"]
     finally:
         server.shutdown()
         server.server_close()

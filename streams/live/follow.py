@@ -18,8 +18,9 @@ from streams.live.history import History
 
 log = logging.getLogger("funnelwatch.live")
 
-#: Seconds before a connection that failed is tried again; ms that a fetch waits for records; records at a time.
-PAUSE, WAIT, MOST = 2.0, 500, 500
+#: Seconds before a connection that failed is tried again; ms that a fetch waits for records; records at a time: between
+#: them the worker works on.
+PAUSE, WAIT, MOST = 2.0, 500, 50
 
 
 def wall_clock() -> int:

@@ -95,7 +95,7 @@ class Page:
         future = self._answers[number] = asyncio.get_running_loop().create_future()
         more = {"sessionId": self._session} if self._session else {}
         await self._socket.send_json({"id": number, "method": method, "params": params, **more})
-        answer = await asyncio.wait_for(future, 30)
+        answer = await asyncio.wait_for(future, 60)
         assert "error" not in answer, f"{method}: {answer['error']}"
         result: dict[str, Any] = answer["result"]
         return result
@@ -118,7 +118,7 @@ class Page:
         assert "exceptionDetails" not in got, got["exceptionDetails"]
         return got["result"].get("value")
 
-    async def until(self, expression: str, accept: Callable[[Any], bool] = bool, seconds: float = 20.0) -> Any:
+    async def until(self, expression: str, accept: Callable[[Any], bool] = bool, seconds: float = 60.0) -> Any:
         """The value of the expression, once it is accepted."""
         deadline = time.monotonic() + seconds
         while not accept(found := await self.run(expression)):

@@ -217,7 +217,7 @@ async def test_the_address_holds_the_choice(site: Site, page: Page) -> None:
 
 
 async def test_the_token_opens_it_and_stays_in_the_tab(page: Page) -> None:
-    site = Site(load_funnels(FUNNELS), token="s3cret-token")
+    site = Site(load_funnels(FUNNELS), token="s3cret ü ✓")
     await site.start()
     try:
         site.take(counted(this_minute(), FEW))
@@ -227,7 +227,7 @@ async def test_the_token_opens_it_and_stays_in_the_tab(page: Page) -> None:
         await page.type("wrong")
         await page.press("Enter")
         await page.until(TEXT.format("login-error"), lambda text: text == "That token was not accepted.")
-        await page.type("s3cret-token")
+        await page.type("s3cret ü ✓")
         await page.press("Enter")
         await page.until(SHOWN)
         assert await page.run("document.querySelector('#stages tbody td').innerText") == "300"

@@ -87,7 +87,7 @@ async def shown(page: Page) -> Table:
 
 async def until_shown(page: Page, wanted: Table) -> None:
     reached = [row[1] for row in wanted]
-    await page.until(CELLS.format("stages"), lambda rows: [row[1] for row in rows] == reached, 30)
+    await page.until(CELLS.format("stages"), lambda rows: [row[1] for row in rows] == reached)
     assert await shown(page) == wanted
 
 
@@ -123,7 +123,7 @@ async def test_two_workers_show_one_whole_through_crash_and_restart_and_where_it
     await to_thread(stack.until_followed, first)
 
     report = answer(stack.funnels).reports["purchase"]
-    await page.until(TEXT.format("state"), lambda text: text == "Live, 2 workers", 30)  # by itself, on the same port
+    await page.until(TEXT.format("state"), lambda text: text == "Live, 2 workers")  # by itself, on the same port
     await until_shown(page, of_report(report, levels, previous))
     channels = {row[0]: row[1] for row in await page.run(CELLS.format("segments"))}
     assert channels == {value: f"{stages[0].attempts:,}" for value, stages in report.by["channel"].items()}

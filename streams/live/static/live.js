@@ -20,6 +20,9 @@ let hiddenTimer = 0;
 const now = () => Date.now() + ahead;
 const asked = () => new URLSearchParams([...new URLSearchParams(location.search)].filter(([key]) => ["funnel", "by", "period"].includes(key)));
 
+/** Headers carry bytes: the token's as UTF-8, whatever it is made of. */
+const bearer = (token) => `Bearer ${String.fromCharCode(...new TextEncoder().encode(token))}`;
+
 async function connect() {
   disconnect();
   const own = connection = new AbortController();
@@ -27,7 +30,7 @@ async function connect() {
   heard = Date.now();
   try {
     const answer = await fetch(`live?${asked()}`, {
-      headers: { Accept: "text/event-stream", ...(token && { Authorization: `Bearer ${token}` }) },
+      headers: { Accept: "text/event-stream", ...(token && { Authorization: bearer(token) }) },
       cache: "no-store", credentials: "same-origin", redirect: "error", signal: own.signal,
     });
     if (answer.status === 401) return logIn(token !== null);

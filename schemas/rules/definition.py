@@ -10,7 +10,6 @@ from schemas.funnel import Funnel, Mode, Stage
 from schemas.metrics import FUNNEL, SITE, STAGE
 from schemas.report import following_required, previous_required
 from schemas.rules import names as n
-from schemas.rules.drop import THRESHOLD
 from schemas.rules.model import Record
 
 REQUIRED, OPTIONAL = "required", "optional"
@@ -53,15 +52,6 @@ def floors(funnel: Funnel) -> Iterator[Step]:
             before = funnel.levels[previous_required(funnel, position)]
             told = _told(funnel, position)
             yield Step(funnel, before, stage.name, *told, floor=stage.floor, minimum=stage.floor_minimum)
-
-
-def thresholds(site: str, funnels: Sequence[Funnel]) -> list[Record]:
-    """The threshold of each watched step. A threshold refitted to a site's own noise would be read here."""
-    return [
-        Record(n.THRESHOLD, f"vector({THRESHOLD:g})", step.labels(site))
-        for funnel in funnels
-        for step in watched(funnel)
-    ]
 
 
 def orders(site: str, funnels: Sequence[Funnel]) -> list[Record]:

@@ -1,9 +1,10 @@
 """The fall of a conversion rate: recording rules from the windows' sums to the score that the alerts compare.
 
-Observed conversions O and expected ones E are compared by the log-likelihood ratio of two falls against health, with a
-dead zone of 10 % (busy series are never exactly as expected):
+Observed conversions O are compared with what passes for health, H: the tolerated share (90 %, less at sites whose rates
+swing; see calibration) of the expected ones. Busy series are never exactly as expected. The log-likelihood ratios of three
+falls against it, to 2/3, 39 % and 5.5 % of H (60, 35 and 5 % of what is expected):
 
-    moderate  ln(0.60 / 0.90) · O + (0.90 − 0.60) · E       severe  ln(0.05 / 0.90) · O + (0.90 − 0.05) · E
+    (1 - left) · H + ln(left) · O
 
 over every window; their maximum is what a CUSUM with free start would show, without its memory: a restart of Prometheus
 or a worker loses evidence for both sides alike and pages nobody. The score carries its own minimum sample: threshold /
@@ -15,17 +16,39 @@ from __future__ import annotations
 
 import math
 
+import msgspec
+
 from schemas.metrics import SITE
 from schemas.rules import names as n
 from schemas.rules.model import Record
 from schemas.rules.promql import lines, select
 from schemas.rules.windows import COARSE, NOT_CROSSED, PARTS, SUSPECT
 
-HEALTHY, MODERATE, SEVERE = 0.90, 0.60, 0.05
-THRESHOLD = 10.0  # one series: 9 by calibration, plus a margin; a segment adds ln(segments of its stage)
+HEALTHY = 0.90
+
+
+class Slope(msgspec.Struct, frozen=True):
+    """A fall to `left` of what passes for health. Weights as the rules print them."""
+
+    name: str
+    left: float
+
+    @property
+    def of_expected(self) -> float:
+        """Weight of a conversion that health would bring at the least."""
+        return round(1 - self.left, 6)
+
+    @property
+    def of_observed(self) -> float:
+        """Weight of an observed conversion, against it."""
+        return round(-math.log(self.left), 6)
+
+
+SLOPES = (Slope("moderate", 2 / 3), Slope("strong", 0.39), Slope("severe", 0.055))
+THRESHOLD = 8.0  # until a stage has a week of its own; a segment adds ln(segments of its stage)
 WELL_AGAIN = 0.95
 DEEPEST, SHALLOWEST = 0.05, 0.70  # bounds of the depth from which a recovery is told
-ODDS_OF_RECOVERY = math.log(100)
+ODDS_OF_RECOVERY = round(math.log(100), 6)
 
 _ON_WINDOW = f"on ({SITE}, {n.WINDOW})"
 _ON_SEGMENT = f"on ({n.SEGMENT})"
@@ -33,18 +56,19 @@ _EACH_WINDOW = f"on ({n.SEGMENT}, {n.WINDOW})"
 
 
 def slopes(site: str) -> list[Record]:
-    """The two log-likelihood ratios, where positive, of all traffic and of single dimensions."""
+    """The log-likelihood ratios, where positive, of all traffic and of single dimensions."""
     observed, expected = (
         select(n.OBSERVED, NOT_CROSSED, **{SITE: site}),
         select(n.EXPECTED, NOT_CROSSED, **{SITE: site}),
     )
+    healthy = f"{expected} * {_ON_SEGMENT} group_left () {select(n.TOLERATED, **{SITE: site})}"
     return [
         Record(
             n.SCORE,
-            f"({HEALTHY - fallen:.2f} * {expected} - {math.log(HEALTHY / fallen):.6f} * clamp_min({observed}, 0)) > 0",
-            {n.SLOPE: slope},
+            f"({slope.of_expected:.6f} * {healthy}\n- {slope.of_observed:.6f} * clamp_min({observed}, 0)) > 0",
+            {n.SLOPE: slope.name},
         )
-        for slope, fallen in (("moderate", MODERATE), ("severe", SEVERE))
+        for slope in SLOPES
     ]
 
 

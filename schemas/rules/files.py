@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from schemas.expectation.calendar import Calendar
 from schemas.funnel import Funnel
 from schemas.rules import drop, windows
-from schemas.rules.definition import orders, thresholds
+from schemas.rules.calibration import EVERY, calibration, thresholds, tolerated
+from schemas.rules.definition import orders
 from schemas.rules.drop_alerts import drops, floor_alerts
 from schemas.rules.figures import at_risk, money, ratios
 from schemas.rules.model import Alert, Group, Links, Record, RuleFile, Scale
@@ -39,6 +40,7 @@ def rule_file(
         ("steps", often, windows.steps(name, scale)),
         ("long windows", scale.duration(windows.SLOW_STEP), _long(site, scale, paid=paid)),
         ("drops", often, _drops(funnels, site, texts, scale, paid=paid)),
+        ("calibration", scale.duration(EVERY), calibration(name, scale)),
         ("traffic", often, _traffic(name, texts, scale, calendar_shares(name, funnels, calendar, scale))),
         ("pipeline", often, Pipeline(name, texts, links, scale).alerts(funnels)),
         ("figures", often, ratios(name, scale)),
@@ -53,7 +55,7 @@ def rule_file(
 
 
 def _definitions(funnels: Sequence[Funnel], site: Site, scale: Scale) -> list[Record | Alert]:
-    return [*windows.lengths(site.name, scale), *thresholds(site.name, funnels), *orders(site.name, funnels)]
+    return [*windows.lengths(site.name, scale), *thresholds(site.name, funnels, scale), *orders(site.name, funnels)]
 
 
 def _long(site: Site, scale: Scale, *, paid: bool) -> list[Record | Alert]:
@@ -67,6 +69,7 @@ def _drops(funnels: Sequence[Funnel], site: Site, texts: Texts, scale: Scale, *,
     return [
         *windows.sums(name, scale, slow=False),
         drop.family(name),
+        tolerated(name, scale),
         *drop.slopes(name),
         *windows.crossed_sums(name, scale, slow=False),
         *drop.recovery(name),

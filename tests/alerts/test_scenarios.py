@@ -47,11 +47,11 @@ class Mutant(msgspec.Struct, frozen=True):
 
 
 MUTANTS = (
-    Mutant("threshold-too-high", r"vector\(10\)$", "vector(10000)", "total-fall"),
-    Mutant("threshold-too-low", r"vector\(10\)$", "vector(3.6)", "twelve-visitors"),
-    Mutant("no-dead-zone", r"0\.30 \* ", "0.40 * ", "mild-fall"),
-    Mutant("moderate-slope-gone", r"0\.30 \* ", "0.00 * ", "moderate-fall"),
-    Mutant("counts-wrong-way", r"0\.405465", "-0.405465", "mild-fall"),
+    Mutant("threshold-too-high", r"vector\(8\)$", "vector(10000)", "total-fall"),
+    Mutant("threshold-too-low", r"vector\(8\)$", "vector(3.6)", "twelve-visitors"),
+    Mutant("no-dead-zone", r"0\.9 \+ 0 \* ", "1 + 0 * ", "mild-fall"),
+    Mutant("moderate-slope-gone", r"0\.333333 \* ", "0 * ", "moderate-fall"),
+    Mutant("counts-wrong-way", r"- 0\.405465", "+ 0.405465", "mild-fall"),
     Mutant("no-keep-firing", r"keep_firing_for: 15m", "keep_firing_for: 1s", "total-fall"),
     Mutant("waits-too-long", r"for: 1m", "for: 20m", "total-fall"),
     Mutant("no-recovery", r"> 4\.605170", "> 9999", "total-fall"),

@@ -1,0 +1,1 @@
+"""What the shipped rules would have said about the past: the drop rules evaluated over whole months of counters at once."""

@@ -9,7 +9,7 @@ from functools import cache
 import msgspec
 import numpy as np
 
-from benchmarks.alerts.traffic import Counts, Floats
+from benchmarks.alerts.traffic import Counts, Floats, Narrow
 
 MEDIAN_DELAY, SPREAD, LONGEST = 4.0, 1.0, 60  # minutes; SPREAD: sigma of the delay's logarithm
 
@@ -35,7 +35,7 @@ def delay_density() -> Floats:
     return np.asarray(density / density.sum())
 
 
-def cohorts(traffic: Sequence[Floats], shares: Sequence[Floats], rng: np.random.Generator) -> Cohorts:
+def cohorts(traffic: Sequence[Floats | Narrow], shares: Sequence[Floats | Narrow], rng: np.random.Generator) -> Cohorts:
     """Draws them. For each segment: mean entries by minute, and the share of them that converts."""
     size = (len(traffic), len(traffic[0]))
     entered, converting, observed = (np.zeros(size, np.int32) for _ in range(3))

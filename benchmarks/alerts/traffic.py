@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
+Narrow = npt.NDArray[np.float32]  # where there is much of it
+Counts = npt.NDArray[np.integer[Any]]
 
 HOUR, DAY, WEEK = 60, 1_440, 10_080  # minutes
 MONTH = 30 * DAY
@@ -60,7 +62,7 @@ def shares(series: Series, minutes: int, noise: float, rng: np.random.Generator)
     season = 0.7 * np.sin(2 * np.pi * minute / DAY + turn[0]) + 0.3 * np.sin(2 * np.pi * minute / WEEK + turn[1])
     drift = np.sin(2 * np.pi * minute / DRIFT_PERIOD + turn[2])
     wander = 1 + noise * autoregressive(minutes, rng)
-    return np.clip(series.share * (1 + SEASON * season) * (1 + DRIFT * drift) * wander, 0.0, 0.98)
+    return np.asarray(np.clip(series.share * (1 + SEASON * season) * (1 + DRIFT * drift) * wander, 0.0, 0.98))
 
 
 def autoregressive(minutes: int, rng: np.random.Generator) -> Floats:

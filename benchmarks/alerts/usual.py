@@ -45,7 +45,7 @@ def bands(entered: Floats, observed: Floats) -> Flags:
 
 def _rate(entered: Floats, observed: Floats, window: int) -> Floats:
     n, k = _total(entered, window), _total(observed, window)
-    return np.divide(k, n, out=np.full(len(n), np.nan), where=n > 0)
+    return np.asarray(np.divide(k, n, out=np.full(len(n), np.nan), where=n > 0))
 
 
 def _total(each: Floats, window: int) -> Floats:
@@ -57,11 +57,12 @@ def _total(each: Floats, window: int) -> Floats:
 def _mean(each: Floats, window: int) -> Floats:
     """avg_over_time: of the samples that there are."""
     there = _total((~np.isnan(each)).astype(float), window)
-    return np.divide(_total(np.nan_to_num(each), window), there, out=np.full(len(each), np.nan), where=there > 0)
+    nothing = np.full(len(each), np.nan)
+    return np.asarray(np.divide(_total(np.nan_to_num(each), window), there, out=nothing, where=there > 0))
 
 
 def _deviation(each: Floats, window: int) -> Floats:
-    return np.sqrt(np.maximum(_mean(each**2, window) - _mean(each, window) ** 2, 0))
+    return np.asarray(np.sqrt(np.maximum(_mean(each**2, window) - _mean(each, window) ** 2, 0)))
 
 
 def _shift(each: Floats, back: int) -> Floats:
@@ -70,4 +71,4 @@ def _shift(each: Floats, back: int) -> Floats:
 
 def _for(condition: Flags, minutes: int) -> Flags:
     """Holds for `minutes` on end."""
-    return _total(condition.astype(float), minutes + 1) >= minutes + 1
+    return np.asarray(_total(condition.astype(float), minutes + 1) >= minutes + 1)

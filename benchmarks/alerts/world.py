@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.alerts.cohorts import Cohorts, cohorts
 from benchmarks.alerts.learning import MEMORY, Rates, by_age, counted, expected, masses, stage_rates
-from benchmarks.alerts.traffic import DAY, HOUR, SERIES, Counts, Floats, Series, entries, shares
+from benchmarks.alerts.traffic import DAY, HOUR, SERIES, Counts, Floats, Narrow, Series, entries, shares
 
 CALIBRATED = MEMORY + 28 * DAY  # minute from which on everything has four weeks behind it
 
@@ -18,8 +18,8 @@ class World(msgspec.Struct, frozen=True):
     """Rows are segments, columns minutes. `traffic`, `share`: the truth; `expected`: of each minute from MEMORY on, 0 before."""
 
     series: tuple[Series, ...]
-    traffic: Floats
-    share: Floats
+    traffic: Narrow
+    share: Narrow
     entered: Counts
     observed: Counts
     expected: Floats

@@ -6,6 +6,8 @@ arrays have one entry for each minute. Needs numpy (an optional extra).
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -51,15 +53,33 @@ def drops(
     `slow`: ms between evaluations of the long windows (they hold in between). Minutes before `since` are history only, and
     not in the result.
     """
-    lengths = [window.length // STEP for window in (WINDOWS if whole else COARSE)]
-    held = {window.length // STEP for window in WINDOWS if window.slow}
-    sums = _Sums(steps, tolerated, held, slow // STEP, since)
+    lengths = _lengths(whole=whole)
+    sums = _Sums(steps, tolerated, _held(), slow // STEP, since)
     score, widest = sums.best(lengths)
     suspect = np.flatnonzero(score > SUSPECT)
     live, window = np.zeros_like(score), np.zeros(len(score), np.int64)
     if len(suspect):
         live[suspect], window[suspect] = sums.standing(lengths, suspect, widest[suspect])
     return Drops(score, live, window)
+
+
+def coarse_window(
+    steps: Steps, at: int, *, whole: bool, tolerated: float = HEALTHY, slow: int = SLOW_STEP
+) -> tuple[float, int]:
+    """The score and the coarse window (minutes) that show the fall at minute `at` best; 0 and NONE if none stands there."""
+    lengths, coarse = _lengths(whole=whole), _lengths(whole=False)
+    sums = _Sums(steps, tolerated, _held(), slow // STEP, 0)
+    score, widest = sums.best(lengths, slice(at, at + 1))
+    if score[0] <= SUSPECT:
+        return 0.0, NONE
+    standing, window = sums.standing(lengths, np.array([at]), widest, coarse)
+    return float(standing[0]), int(window[0])
+
+
+def sums_over(steps: Steps, length: int, at: int, slow: int = SLOW_STEP) -> tuple[float, float]:
+    """Observed and expected over the window of `length` minutes, as the rules have them at minute `at`."""
+    observed, expected = _Sums(steps, HEALTHY, _held(), slow // STEP, 0).over(length, slice(at, at + 1))
+    return float(observed[0]), float(expected[0])
 
 
 def pages(above: Flags) -> Flags:
@@ -71,7 +91,7 @@ def pages(above: Flags) -> Flags:
     for back in range(1, wait + 1):
         ready &= np.concatenate([np.zeros(min(back, len(above)), bool), above[: len(above) - back]])
     dead = moments - _latest(above, moments) > keep
-    return _latest(ready, moments) > np.maximum(_latest(dead, moments), -1)
+    return np.asarray(_latest(ready, moments) > _latest(dead, moments))
 
 
 def _latest(where: Flags, moments: Minutes) -> Minutes:
@@ -101,18 +121,22 @@ class _Sums:
         observed = np.maximum(self._observed[ends] - self._observed[starts], 0)
         return observed, self._expected[ends] - self._expected[starts]
 
-    def best(self, lengths: list[int]) -> tuple[Floats, Minutes]:
-        """The highest score of any window, and the window (minutes)."""
-        score, window = np.zeros(len(self._ends)), np.full(len(self._ends), NONE)
+    def best(self, lengths: list[int], at: slice = slice(None)) -> tuple[Floats, Minutes]:
+        """The highest score of any window at the minutes `at`, and the window (minutes)."""
+        tolerated = self._tolerated[at]
+        score, window = np.zeros(len(tolerated)), np.full(len(tolerated), NONE)
         for length in lengths:
-            observed, expected = self.over(length)
-            here = _ratio(observed, expected * self._tolerated)
+            observed, expected = self.over(length, at)
+            here = _ratio(observed, expected * tolerated)
             better = here > score
             score[better], window[better] = here[better], length
         return score, window
 
-    def standing(self, lengths: list[int], at: Minutes, widest: Minutes) -> tuple[Floats, Minutes]:
-        """The highest score that stands at the minutes `at`, whose best windows are `widest`, and its window."""
+    def standing(
+        self, lengths: list[int], at: Minutes, widest: Minutes, among: Collection[int] | None = None
+    ) -> tuple[Floats, Minutes]:
+        """The highest score that stands at the minutes `at`, whose best windows are `widest`, and its window. `among`: of these
+        windows only."""
         depth = np.empty(len(at))
         for length in lengths:
             mine = widest == length
@@ -125,9 +149,19 @@ class _Sums:
             recovery = observed * np.log(WELL_AGAIN / depth) - expected * (WELL_AGAIN - depth)
             well |= (recovery > ODDS_OF_RECOVERY) & (expected > 0)
             here = np.where(well, 0.0, _ratio(observed, expected * self._tolerated[at]))
+            if among is not None and length not in among:
+                continue
             better = (here > SUSPECT) & (here > score)
             score[better], window[better] = here[better], length
         return score, window
+
+
+def _lengths(*, whole: bool) -> list[int]:
+    return [window.length // STEP for window in (WINDOWS if whole else COARSE)]
+
+
+def _held() -> set[int]:
+    return {window.length // STEP for window in WINDOWS if window.slow}
 
 
 def summed(step: Floats) -> Floats:
@@ -137,4 +171,4 @@ def summed(step: Floats) -> Floats:
 def _ratio(observed: Floats, expected: Floats) -> Floats:
     """The higher log-likelihood ratio of the slopes."""
     each = [slope.of_expected * expected - slope.of_observed * observed for slope in SLOPES]
-    return np.maximum.reduce(each)
+    return np.asarray(np.maximum.reduce(each))

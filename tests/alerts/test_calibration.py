@@ -41,8 +41,8 @@ def _site(stage: str, rate: float, swing: float, seed: int) -> Site:
     expected = np.full(HOURS * 60, rate) * (1 + 0.5 * np.sin(np.arange(HOURS * 60) / 720 * np.pi))
     wander = np.repeat(1 + swing * rng.standard_normal(HOURS), 60)
     observed = rng.poisson(expected * np.maximum(wander, 0)).astype(float)
-    sums = [_windows(each) for each in (observed, expected)]
-    return Site(stage, Steps(observed, expected), *sums, np.round(rng.exponential(2, HOURS), 3))
+    score = np.round(rng.exponential(2, HOURS), 3)
+    return Site(stage, Steps(observed, expected), _windows(observed), _windows(expected), score)
 
 
 def _windows(step: Floats) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ from benchmarks.alerts.learning import (
 )
 from benchmarks.alerts.traffic import DAY, WEEK, Series, entries, shares
 from schemas.expectation.at_risk import AtRisk
-from schemas.expectation.curve import learn_curve
+from schemas.expectation.curve import Curve, Hazards, learn_curve
 from schemas.expectation.learned import Counts, LearnedStep
 from schemas.expectation.rates import Rates
 from schemas.expectation.week import SLOTS
@@ -81,17 +83,21 @@ def test_expected_conversions_are_those_of_the_product(simulated: Cohorts) -> No
     )
     for row, delays in enumerate(simulated.delays):
         curve = learn_curve(dict(enumerate(map(int, delays))), STEP, LONGEST)
-        risk: AtRisk[str] = AtRisk(
-            curve,
-            lambda _, step, row=row, curve=curve: curve.hazards(
-                by_age(rates, np.array([row]), np.array([step]))[0].tolist()
-            ),
-        )
+        risk: AtRisk[str] = AtRisk(curve, _asked(curve, rates, row))
         for minute in range(2 * DAY):
             risk.add(first + minute, "all", int(entered[row, minute]), int(observed[row, minute]))
         risk.begin(first)
         scalar = [risk.advance(first + minute + 1).get("all", 0.0) for minute in range(2 * DAY)]
         assert found[row] == pytest.approx(scalar, rel=1e-9, abs=1e-9)
+
+
+def _asked(
+    curve: Curve, rates: np.ndarray[tuple[int, ...], np.dtype[np.float64]], row: int
+) -> Callable[[str, int], Hazards]:
+    def hazards_at(_: str, minute: int) -> Hazards:
+        return curve.hazards(by_age(rates, np.array([row]), np.array([minute]))[0].tolist())
+
+    return hazards_at
 
 
 def test_hazards_are_those_of_the_product() -> None:

@@ -1,6 +1,6 @@
 # `make demo` and `make test` need nothing but Python 3.11 or later; all they install goes into .venv and .cache.
 .DEFAULT_GOAL := help
-.PHONY: help setup kafka test lint types check format lock demo bench fuzz clean
+.PHONY: help setup kafka test lint types check format lock demo bench bench-alerts fuzz clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ help:
 	@echo "make demo    a broker, ClickHouse, the worker and live traffic, all on this machine; Ctrl-C ends it"
 	@echo "make test    the test suite (TESTS=tests/unit for a part)"
 	@echo "make check   lint, types, test"
-	@echo "make setup   only installs;  make bench   throughput;  make clean   removes all that was installed"
+	@echo "make setup   only installs;  make bench   throughput;  make bench-alerts   the alert rules in simulation;  make clean   removes all that was installed"
 
 # _usual.c, with its headers, is compiled by the install, where there is a compiler (hatch_build.py).
 $(STAMP): requirements.lock pyproject.toml hatch_build.py $(wildcard streams/engine/_*.[ch])
@@ -70,6 +70,10 @@ $(FRAMEWORKS)/.installed: requirements-bench.lock | $(STAMP)
 
 bench: setup $(FRAMEWORKS)/.installed
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+# The alert rules on simulated months; nothing but this Python. BENCH=--quick for a small world.
+bench-alerts: setup
+	@$(BIN)/python -m benchmarks.alerts $(BENCH)
 
 # Mutated records through decoding and the engine, mutated settings, odd requests. FUZZ: options, such as FUZZ="--seed 7".
 FUZZ ?=

@@ -30,8 +30,8 @@ _MINUTES = (
     2, 3, 5, 7, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 120, 150, 180, 240, 300, 360,
     480, 600, 720, 960, 1200, 1440, 1920, 2400, 2880, 3840, 4800, 5760,
 )  # fmt: skip
-#: Those of single segments, of which there may be hundreds.
-_COARSE = frozenset({20, 40, 80, 150, 300, 600, 1200, 2400, 4800})
+#: Those of single segments, of which there may be hundreds. From 3 minutes on: who is responsible is told when a busy stage pages.
+_COARSE = frozenset({3, 5, 10, 20, 40, 80, 150, 300, 600, 1200, 2400, 4800})
 _LONGEST_SHORT = 360
 
 

@@ -172,7 +172,7 @@ def test_a_definition_that_fits_nothing_names_what_is_there(call: Call, shop: Pa
         (("shop.jsonl", "--stages", "view", "--by", "chanel"), 'did you mean "channel"?'),
         (("shop.jsonl", "--stages", "view", "--preset", "aida"), "--funnels, --preset and --stages exclude each other"),
         (("shop.jsonl", "--preset", "aida", "--window", "1h"), "--window goes with --stages"),
-        (("shop.jsonl", "--stages", "view", "--mapping", "absent.toml"), "absent.toml: can't be read: No such file"),
+        (("shop.jsonl", "--stages", "view", "--mapping", "absent.toml"), "absent.toml: no such file"),
         (
             ("other.jsonl", "--stages", "view"),
             "other.jsonl: its JSON has no `event` and `timestamp`; say where they are",

@@ -9,7 +9,7 @@ from statistics import median
 
 import pytest
 
-from schemas.rules.drop import HEALTHY, MODERATE, SEVERE, THRESHOLD
+from schemas.rules.drop import HEALTHY, SLOPES, THRESHOLD
 from schemas.rules.windows import WINDOWS
 from tests.unit.expectation.shop import MINUTE, RATES, START, Worker, events, funnel, learned, visits
 
@@ -38,13 +38,13 @@ def minutes_of(seed: int) -> tuple[list[float], list[float]]:
 
 
 def score(observed: list[float], expected: list[float], minute: int) -> float:
-    """The highest log-likelihood ratio of both slopes over all windows, as `schemas/rules/drop.py` records it."""
+    """The highest log-likelihood ratio of all slopes over all windows, as `schemas/rules/drop.py` records it."""
     best = 0.0
     for window in WINDOWS:
         start = max(0, minute - window.length // MINUTE)
         seen, wanted = observed[minute] - observed[start], expected[minute] - expected[start]
-        for fallen in (MODERATE, SEVERE):
-            best = max(best, (HEALTHY - fallen) * wanted - math.log(HEALTHY / fallen) * seen)
+        for slope in SLOPES:
+            best = max(best, slope.of_expected * HEALTHY * wanted - slope.of_observed * seen)
     return best
 
 
@@ -82,5 +82,5 @@ def test_editing_one_stage_leaves_the_others_paging() -> None:
     seen = events(rng, visits(rng, 300, 5), fault=(START, "cart", 0.0))
     worker.follow(0, list(enumerate(seen)))
     assert worker.observed("view") == 0
-    assert worker.expected("view") > 12 / (HEALTHY - SEVERE)  # enough is missing for a page
+    assert worker.expected("view") > 12 / (SLOPES[-1].of_expected * HEALTHY)  # enough is missing for a page
     assert worker.expected("cart") == 0

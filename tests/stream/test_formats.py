@@ -10,9 +10,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import msgspec
+
 from schemas import topics as names
 from schemas.decode import DecodeOptions, decoder
 from schemas.event import HEARTBEAT
+from sinks.clickhouse.client import connect
 from sinks.clickhouse.queries import read_report
 from sinks.embedded.clickhouse import EmbeddedClickHouse
 from sinks.embedded.kafka import EmbeddedKafka
@@ -121,7 +124,7 @@ def finish(stack: Stack, horizon: int) -> None:
 
 def check(stack: Stack, wanted: Expected) -> None:
     """Row for row, and figure for figure but for what was refused."""
-    client = stack.client()
+    client = connect(msgspec.structs.replace(stack.settings.clickhouse, timeout=120_000))
     try:
         assert difference(stored_rows(client), wanted.rows) == ""
         for funnel in stack.funnels:

@@ -27,7 +27,7 @@ from streams.batch.intake import BatchInput
 from streams.decoding import event_protection, options, protected
 
 #: Names of formats on the command line. `jsonl` is any JSON line that needs no mapping; a mapping file says its own.
-FORMATS = ("jsonl", *(kind.value for kind in Format if kind is not Format.MAPPING))
+FORMATS = ("jsonl", *(kind.value for kind in Format if kind not in (Format.MAPPING, Format.CONFLUENT)))
 STDIN = Path("-")
 
 

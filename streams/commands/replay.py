@@ -31,7 +31,7 @@ from streams.topic_sender import TopicSender
 from streams.traffic.clock import WallClock
 
 _STOPPED = 130  # exit code: as shells report an interrupt
-_FORMATS = ("jsonl", *(kind.value for kind in Format if kind is not Format.MAPPING))
+_FORMATS = ("jsonl", *(kind.value for kind in Format if kind not in (Format.MAPPING, Format.CONFLUENT)))
 
 
 def speed_factor(text: str) -> float | None:

@@ -18,7 +18,7 @@ from schemas.settings import load_settings
 from schemas.toml import toml_key, toml_value
 from streams.cli import exit_code
 from tests.formats.encodings import CSV, MAPPED, SNOWPLOW
-from tests.fuzz.mutate import ODD, TOKENS
+from tests.fuzz.mutate import ODD, TOKENS, odd_value
 
 ROOT = Path(__file__).parents[2]
 FUNNELS = [ROOT / "tests" / "e2e" / "funnels.toml", *sorted((ROOT / "examples").glob("*/funnels.toml"))]
@@ -188,11 +188,15 @@ def _change(rng: Random, document: dict[str, Any]) -> None:
     if kind < 0.2:
         del place[key]
     elif kind < 0.4 and isinstance(place, dict):
-        place[str(rng.choice((*ODD, *keys)))[:200]] = rng.choice(ODD)
+        place[str(rng.choice((*ODD, *keys)))[:200]] = odd_value(rng)
     else:
-        place[key] = rng.choice((*ODD, "5m", "-1h", "9999999d", ["*"], ["[", "**"], 0.5, "session", "§"))
+        place[key] = (
+            odd_value(rng)
+            if rng.random() < 0.8
+            else rng.choice(("5m", "-1h", "9999999d", ["*"], ["[", "**"], 0.5, "session", "§"))
+        )
 
 
 def _text(rng: Random) -> str:
-    odd = rng.choice(ODD)
+    odd = odd_value(rng)
     return (odd if isinstance(odd, str) else str(odd)).replace("\x00", "")[:500]

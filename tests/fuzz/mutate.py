@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -24,6 +25,11 @@ TOKENS = (
 )  # fmt: skip
 
 Change = Callable[[Random, bytes], bytes]
+
+
+def odd_value(rng: Random) -> Any:
+    """One of them, to be changed further: a copy."""
+    return deepcopy(rng.choice(ODD))
 
 
 def mutated(rng: Random, seeds: Sequence[bytes]) -> bytes:
@@ -68,7 +74,7 @@ def json_change(rng: Random, data: bytes) -> bytes:
     if kind < 0.15:
         del place[key]
     elif kind < 0.3 and isinstance(place, dict):
-        place[str(rng.choice(ODD))[:300]] = rng.choice(ODD)
+        place[str(rng.choice(ODD))[:300]] = odd_value(rng)
     elif kind < 0.4:
         other = rng.choice(keys)
         place[key], place[other] = place[other], place[key]
@@ -77,7 +83,7 @@ def json_change(rng: Random, data: bytes) -> bytes:
         at = rng.randint(0, len(text))
         place[key] = text[:at] + str(rng.choice(ODD))[:200] + text[at:]
     else:
-        place[key] = rng.choice(ODD)
+        place[key] = odd_value(rng)
     try:
         text = json.dumps(record, ensure_ascii=rng.random() < 0.5)
     except (ValueError, RecursionError):
@@ -90,7 +96,7 @@ def cell_change(rng: Random, data: bytes) -> bytes:
     delimiter = max((b"\t", b";", b",", b'" "', b" "), key=data.count)
     cells = data.split(delimiter)
     at, kind = rng.randrange(len(cells)), rng.random()
-    odd = rng.choice(ODD)
+    odd = odd_value(rng)
     said = odd if isinstance(odd, str) else json.dumps(odd)
     if kind < 0.1:
         del cells[at]

@@ -47,7 +47,9 @@ COMMANDS: dict[str, Lazy] = {
     "forget": Lazy("streams.commands.forget:forget", "Erase what is stored of a person."),
     "rights": Lazy("streams.commands.rights:rights", "List the ACLs and grants that each command needs."),
     "migrate": Lazy("streams.commands.migrate:migrate", "Make ClickHouse's tables, or bring them up to date."),
-    "alerts": Lazy("streams.commands.alerts:alerts", "Test whether alerts reach people."),
+    "alerts": Lazy(
+        "streams.commands.alerts:alerts", "Test whether alerts reach people, and replay the past through them."
+    ),
     "annotate": Lazy("streams.commands.annotate:annotate", "Mark a release or the like on dashboards and in pages."),
     "seed": Lazy("streams.commands.seed:seed", "Learn what to expect from a history that was kept elsewhere."),
     "rules": Lazy("streams.commands.rules:rules", "Write Prometheus' recording and alerting rules for the funnels."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -27,6 +27,7 @@ from sinks.clickhouse.migrate import Layout, Migration, apply, bring_up_to_date,
 from sinks.clickhouse.queries import read_report, versions_with_attempts
 from sinks.clickhouse.writer import Writer
 from sinks.embedded.faults import Faults
+from streams.backtest.attempts import Attempt, from_clickhouse, from_rows
 from streams.commands.migrate import migrate
 from streams.commands.report import report
 from tests.contract.rows import FUNNEL, NOON, final_rows, writes
@@ -98,6 +99,20 @@ def test_a_report_since_a_time_takes_the_attempts_that_entered_then_or_later(tab
 
     assert read_report(tables, FUNNEL, since) == counted
     assert 0 < counted.attempts < 60
+
+
+def test_the_backtest_reads_the_attempts_that_the_rows_tell_of(tables: Client) -> None:
+    rows = [row for row in final_rows(6, attempts=60) if not row.is_deleted]
+    write_all(tables, final_rows(6, attempts=60), 6)
+    until = sorted({row.entry_time for row in rows})[40]
+
+    def shown(attempts: Iterable[Attempt]) -> list[tuple[object, ...]]:
+        return sorted((one.dims, tuple(sorted((r.at, r.level, r.value) for r in one.reached))) for one in attempts)
+
+    expected = shown(from_rows(row for row in rows if row.entry_time < until))
+    assert shown(from_clickhouse(tables, FUNNEL, 0, until)) == expected
+    assert len(expected) == 40
+    assert from_clickhouse(tables, FUNNEL, until, until) == []
 
 
 def test_a_merge_changes_no_figure(tables: Client) -> None:
@@ -308,7 +323,7 @@ def test_the_commands_make_the_tables_and_read_the_report(
     (tmp_path / "funnels.toml").write_text(DEFINITIONS)
     monkeypatch.chdir(tmp_path)
     run = CliRunner().invoke
-    assert run(migrate, []).output == "".join(f"applied {one.name}\n" for one in migrations())
+    assert run(migrate, []).output == "applied 001_tables.sql\napplied 002_views.sql\napplied 003_hours.sql\n"
     assert run(migrate, []).output == f"database {settings.database} is up to date\n"
     assert run(migrate, ["--print"]).output.startswith(f"CREATE DATABASE IF NOT EXISTS `{settings.database}`;\n")
 

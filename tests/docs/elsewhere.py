@@ -22,6 +22,7 @@ ELSEWHERE = (
     Elsewhere(r"\$GRAFANA/api/annotations", "needs a Grafana", "tests/unit/grafana/test_boards.py"),
     Elsewhere(r"/live\?", "needs a running worker, and never ends", "tests/live/test_page.py"),
     Elsewhere(r"^funnelwatch alerts test", "needs an Alertmanager", "tests/alerts/test_test_page.py"),
+    Elsewhere(r"^funnelwatch alerts backtest", "needs a history", "tests/alerts/test_backtest_shop.py"),
     Elsewhere(r"^funnelwatch seed", "needs weeks of history", "tests/e2e/test_expectation.py"),
     Elsewhere(r"^funnelwatch leave", "needs a member of a group that has gone", "tests/stream/test_leave.py"),
 )

@@ -1,6 +1,6 @@
 # `make demo` and `make test` need nothing but Python 3.11 or later; all they install goes into .venv and .cache.
 .DEFAULT_GOAL := help
-.PHONY: help setup kafka test lint types check format lock demo bench bench-alerts fuzz clean
+.PHONY: help setup kafka test lint types check format lock demo bench bench-alerts fuzz faults soak overload clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +14,7 @@ help:
 	@echo "make demo    a broker, ClickHouse, the worker and live traffic, all on this machine; Ctrl-C ends it"
 	@echo "make test    the test suite (TESTS=tests/unit for a part)"
 	@echo "make check   lint, types, test"
+	@echo "make faults  half an hour of faults;  make soak   an hour of load;  make overload   ten times too much"
 	@echo "make setup   only installs;  make bench   throughput;  make bench-alerts   the alert rules in simulation;  make clean   removes all that was installed"
 
 # _usual.c, with its headers, is compiled by the install, where there is a compiler (hatch_build.py).
@@ -79,6 +80,16 @@ bench-alerts: setup
 FUZZ ?=
 fuzz: $(STAMP)
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
+
+# Long runs; docs/reliability.md has their figures (--write puts them there). Options: make faults FAULTS="--theme zombies", make soak SOAK="--minutes 10".
+faults: setup
+	@$(BIN)/python -m tests.faults $(FAULTS)
+
+soak: setup
+	@$(BIN)/python -m benchmarks.soak $(SOAK)
+
+overload: setup
+	@$(BIN)/python -m benchmarks.soak.overload $(OVERLOAD)
 
 clean:
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

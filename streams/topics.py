@@ -23,8 +23,11 @@ WORKER, SINK = "worker", "sink"
 _DAY = 86_400_000
 #: How long internal logs and outputs keep records: long enough to mend a sink over a long weekend.
 RETENTION = {"retention.ms": str(7 * _DAY)}
-#: State is compacted only: with a time limit, attempts that are open for longer would be lost.
-COMPACTED = {"cleanup.policy": "compact", "retention.ms": "-1", "min.cleanable.dirty.ratio": "0.1"}
+#: State is compacted only: with a time limit, attempts that are open for longer would be lost. In small segments: the one that is being
+#: written is never compacted, and a worker that takes over reads all of it.
+COMPACTED = {
+    "cleanup.policy": "compact", "retention.ms": "-1", "min.cleanable.dirty.ratio": "0.1", "segment.bytes": str(64 << 20),
+}  # fmt: skip
 #: Dead letters lie under their place: an empty record takes one out (replayed, forgotten) within a day at most.
 LETTERS = RETENTION | {
     "cleanup.policy": "compact,delete", "max.compaction.lag.ms": str(_DAY), "min.cleanable.dirty.ratio": "0.01", "segment.ms": str(_DAY),

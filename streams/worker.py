@@ -38,8 +38,9 @@ from streams.live.assemble import add_publisher, live_page
 from streams.registry import SchemaRegistry
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import ChunkSchema
-from streams.stream.faust_fixes import recovered
+from streams.stream.faust_fixes import recovered, sure_of_its_place
 from streams.stream.follow import Follower
+from streams.stream.lag import LagWatch
 from streams.stream.source import InternalLog, Letters, Source
 from streams.stream.table import StateTable
 from streams.stream.unit_log import Outputs, UnitLog
@@ -99,7 +100,7 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
     add_agents(app, follower, layout)
     add_clocks(app, follower, settings)
     app.task(lambda: annotations.follow(lambda: app.should_stop))
-    add_life(app, writer, server, counters, health, settings)
+    add_life(app, writer, server, counters, follower, settings)
     add_expectation(app, BaselineTopic(settings.kafka, layout.baselines, baselines))
     add_publisher(app, settings, instance, funnels, counters, health, writer)
     return Worker(app, follower, server, counters, health)
@@ -112,7 +113,11 @@ def unit_log(
     state = names.state_log(settings.kafka.topic_prefix, feed.unit)
     partitions = layout.partitions[feed.topic]
     changelog = app.topic(state, partitions=partitions, schema=ChunkSchema(), internal=True)
-    table = StateTable(app, name=feed.unit.value, partitions=partitions, changelog_topic=changelog)
+    # Faust gathers so many of a changelog's messages, each a chunk of thousands of records here, before any is applied. (At 1 it
+    # lets the flow of the changelogs go on behind the end of the recovery.)
+    table = StateTable(
+        app, name=feed.unit.value, partitions=partitions, changelog_topic=changelog, recovery_buffer_size=2
+    )
     app.tables.add(table)
     compiled = [CompiledFunnel(funnel, settings.site.rates.convert) for funnel in funnels if funnel.unit is feed.unit]
     outputs = Outputs(layout.transitions, layout.drop_offs, state, layout.partitions[layout.transitions])
@@ -178,7 +183,7 @@ def add_clocks(app: StreamApp, follower: Follower, settings: Settings) -> None:
     async def watch_silence() -> None:
         while not app.should_stop:
             await asyncio.sleep(IDLE_LOOK)
-            if app.rebalancing:
+            if app.rebalancing or not sure_of_its_place(app):
                 follower.pause()
             else:
                 await follower.declare_idle(idle_after)
@@ -188,18 +193,19 @@ def add_clocks(app: StreamApp, follower: Follower, settings: Settings) -> None:
 
 
 def add_life(
-    app: StreamApp, writer: BatchWriter, server: MetricsServer, counters: FunnelCounters, health: WorkerHealth,
+    app: StreamApp, writer: BatchWriter, server: MetricsServer, counters: FunnelCounters, follower: Follower,
     settings: Settings,
 ) -> None:  # fmt: skip
     """What starts before the agents and stops after them; how long a rebalance took."""
     host, _, port = settings.web.listen.rpartition(":")
-    began = time.monotonic()
+    began, health, lag = time.monotonic(), follower.health, LagWatch(settings.kafka, follower)
 
     async def listen() -> None:
         await server.start(host.strip("[]"), int(port))
 
     app.before_start = (writer.start, listen)
-    app.after_stop = (*app.after_stop, server.stop, writer.stop)
+    app.after_stop = (*app.after_stop, server.stop, lag.stop, writer.stop)
+    app.task(lag.watch)
 
     @app.on_rebalance_complete.connect(weak=False)
     async def rebalanced(*_: Any, **__: Any) -> None:
@@ -212,6 +218,7 @@ def add_life(
         nonlocal began
         began = time.monotonic()
         for tp in partitions:
+            follower.applied.pop(tp, None)
             health.forget_partition(tp.topic, tp.partition)
             counters.forget((tp.topic, tp.partition))
 

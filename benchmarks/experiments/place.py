@@ -84,17 +84,17 @@ class Place:
 
     def site(
         self, name: str, funnels: str, *, partitions: int = 4, kafka: str = "", clickhouse: str = "", labels: str = "",
-        timed: bool = False,
+        timed: bool = False, topic_configs: Mapping[str, str] = APPEND_TIME,
     ) -> Site:  # fmt: skip
         """A source topic keyed by session, and settings for workers on it. `kafka`, `clickhouse`, `labels`: further lines.
 
-        `timed`: rows carry the time of their append, where the worker passes on that of their events.
+        `timed`: rows carry the time of their append, where the worker passes on that of their events. `topic_configs`: of the source.
         """
         home = self.directory / name
         home.mkdir()
         (home / "funnels.toml").write_text(funnels)
         topic, prefix = f"events.{name}", f"{name}."
-        self.create(topic, partitions)
+        self.create(topic, partitions, topic_configs)
         if timed:
             sizes = {"max.message.bytes": str(16 * 1024 * 1024)}  # as the worker would make it
             self.create(topics.transitions(prefix), partitions, APPEND_TIME | sizes)

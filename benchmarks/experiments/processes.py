@@ -43,8 +43,17 @@ class Running:
         self.stop()
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._process.poll() is None
+
+    def handles(self) -> int:
+        """Files and sockets that it has open. Raises SinkError if it has ended."""
+        self.check()
+        return int(self._watched.num_fds())
 
     def stop(self, seconds: float = 30.0) -> None:
         """SIGTERM, and SIGKILL if that takes too long. Does nothing when it has ended."""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import cos, pi
 from pathlib import Path
 
 import msgspec
@@ -22,11 +23,13 @@ from benchmarks.experiments.records import Traffic, marker
 
 TICK = 0.01  # seconds between two sends
 BETWEEN = 5  # seconds between two events of a session
+MOST = 2_000  # events of one send: what the machine kept it from is made up for bit by bit
 NOISE_RATIO = 4.0  # of the realistic load: four events of five fit no stage
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What is to be sent. `markers`: a second, over all partitions. `realistic`: three funnels and noise, else one funnel, all stages."""
+    """What is to be sent. `markers`: a second, over all partitions. `realistic`: three funnels and noise, else one funnel, all stages.
+    `swing`: share by which the rate rises and falls around its mean, once in `swing_seconds`."""
 
     servers: str
     topic: str
@@ -36,6 +39,13 @@ class Order(msgspec.Struct, frozen=True):
     out: str
     markers: float = 0.0
     realistic: bool = False
+    swing: float = 0.0
+    swing_seconds: float = 3600.0
+
+    def due(self, passed: float) -> int:
+        """Events that are to be sent in the first `passed` seconds."""
+        turn = 2 * pi / self.swing_seconds
+        return int(self.rate * (passed + self.swing / turn * (1 - cos(turn * passed))))
 
 
 class Sent(msgspec.Struct):
@@ -67,9 +77,9 @@ async def send(order: Order) -> Sent:
     await producer.start()
     began = time.monotonic()
     while not ended.is_set() and (passed := time.monotonic() - began) < order.seconds:
-        due, now = int(passed * order.rate), int(time.time() * 1000)
+        due, now = min(order.due(passed), sent.events + MOST), int(time.time() * 1000)
         parts: dict[int, list[tuple[bytes, bytes]]] = {}
-        sent.behind = max(sent.behind, (due - sent.events) / order.rate - TICK)
+        sent.behind = max(sent.behind, (order.due(passed) - sent.events) / order.rate - TICK)
         while sent.events < due:
             partition, key, value = source.event(now)
             parts.setdefault(partition, []).append((key, value))

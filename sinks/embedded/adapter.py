@@ -53,12 +53,13 @@ class Adapter:
         return web.Response(text="Ok.\n")
 
     async def set_faults(self, request: web.Request) -> web.Response:
-        """Replaces the faults that are still to happen; body: the fields of `Faults` as JSON."""
+        """Replaces the faults that are still to happen, and answers with those; body: the fields of `Faults` as JSON."""
+        left = self._faults
         try:
             self._faults = msgspec.json.decode(await request.read(), type=Faults)
         except msgspec.MsgspecError as error:
             return web.Response(status=400, text=f"{error}\n")
-        return web.Response(text="Ok.\n")
+        return web.Response(body=msgspec.json.encode(left), content_type="application/json")
 
     async def query(self, request: web.Request) -> web.StreamResponse:
         if self._faults.take("stall"):

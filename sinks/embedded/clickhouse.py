@@ -89,11 +89,11 @@ class EmbeddedClickHouse:
     def resume(self) -> None:
         self._running().resume()
 
-    def inject(self, faults: Faults) -> None:
-        """Orders failures of the next requests; `Faults()` takes back what has not happened yet. Needs `faults=True`."""
+    def inject(self, faults: Faults) -> Faults:
+        """Orders failures of the next requests in place of those that have not happened yet, which are returned. Needs `faults=True`."""
         order = urllib.request.Request(f"{self.url}/faults", data=msgspec.json.encode(faults), method="POST")  # noqa: S310  (loopback)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(order, timeout=10):
-            pass
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(order, timeout=10) as answer:
+            return msgspec.json.decode(answer.read(), type=Faults)
 
     def __enter__(self) -> Self:
         self.start()

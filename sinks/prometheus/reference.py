@@ -19,10 +19,10 @@ Generated from `schemas/metrics.py` by `python -m sinks.prometheus.reference`; a
   `channel{X}device`/`paid{X}mobile`. Segments overlap, so select one `dimension` before a sum. A dimension's values are
   an allow-list (or the first few that come, each worker its own); the rest is `other`, missing ones are `(none)`. Ids
   of persons, sessions and orders are never labels.
-- **Zero first.** All series of known stages, reasons and listed values stand at 0 before they count. A value that is
-  learned later shows 0 for one scrape (or after 60 s is let go), then what it has counted meanwhile: `increase()`
-  misses nothing. One scrape is one GET of `/metrics`, whoever sends it: of two Prometheus servers, the later one may
-  find a learned value's series already risen. Listed values have no such moment.
+- **Zero first.** All series of known stages, reasons and listed values stand at 0 from the start. What a counter counts
+  before its first scrape (a worker that comes into a backlog, a value that is learned later) is held back: it shows 0 for
+  one scrape (or after 60 s is let go), then what it has counted meanwhile, so that `increase()` misses nothing. One scrape
+  is one GET of `/metrics`, whoever sends it: of two Prometheus servers, the later one may find a series already risen.
 - **Corrections.** Counters never fall. What a late event takes back adds to `funnel_retracted_total` (money:
   `funnel_retracted_value_total`) under the labels of the counter that had counted it, and its name in `counter`:
 

@@ -22,11 +22,12 @@ def monotonic() -> int:
 
 
 class _Fresh:
-    """A series that no scrape has seen yet: what it holds back, since when, and whether its 0 has been shown."""
+    """A series that no scrape has seen yet: what it holds back, since when (None: it has counted nothing), and whether its 0 has been
+    shown."""
 
     __slots__ = ("amount", "born", "shown")
 
-    def __init__(self, amount: int, born: int) -> None:
+    def __init__(self, amount: int, born: int | None) -> None:
         self.amount, self.born, self.shown = amount, born, False
 
 
@@ -34,14 +35,15 @@ class Cells(Generic[Key]):
     """The sums of one counter, by key.
 
     `increase()` of a series first seen at 5 is 0, not 5. So what a new series counts is held back until one scrape has
-    read its 0, or `HOLD` has passed. A series opened before the first scrape (`at_once`) needs no holding.
+    read its 0, or `HOLD` has passed; also of those that are known beforehand (`at_once`): a worker that comes into a backlog has counted
+    thousands before anybody scrapes it.
     """
 
     __slots__ = ("_fresh", "_seen")
 
     def __init__(self, at_once: Iterable[Key] = ()) -> None:
-        self._seen: dict[Key, int] = dict.fromkeys(at_once, 0)
-        self._fresh: dict[Key, _Fresh] = {}
+        self._seen: dict[Key, int] = {}
+        self._fresh: dict[Key, _Fresh] = {key: _Fresh(0, None) for key in at_once}
 
     def open(self, key: Key, now: int) -> None:
         """Let the series stand at 0 from the next scrape on."""
@@ -56,7 +58,10 @@ class Cells(Generic[Key]):
                 seen[key] += amount
             else:
                 self.open(key, now)
-                self._fresh[key].amount += amount
+                fresh = self._fresh[key]
+                fresh.amount += amount
+                if fresh.born is None:
+                    fresh.born = now
 
     def total(self, key: Key) -> int:
         """All that was added, shown or held back."""
@@ -73,7 +78,7 @@ class Cells(Generic[Key]):
     def scrape(self, now: int) -> Iterator[tuple[Key, int]]:
         """What one scrape reads: (key, sum)."""
         for key, fresh in list(self._fresh.items()):
-            if fresh.shown or now - fresh.born >= HOLD:
+            if fresh.shown or (fresh.born is not None and now - fresh.born >= HOLD):
                 self._seen[key] = fresh.amount
                 del self._fresh[key]
             else:

@@ -29,6 +29,8 @@ ROLES = (WORKER, SINK)
 WRONG = 2  # exit code: the user's settings are wrong, trying again is no use
 #: Seconds before a process that failed is started again: doubled each time, forgotten once it has run for a while.
 FIRST_PAUSE, LAST_PAUSE, STEADY = 1.0, 60.0, 60.0
+#: Seconds that a process which has stopped may take to end.
+LAST_WORDS = 5.0
 
 
 @click.command("run")
@@ -73,6 +75,8 @@ def wait_for(prepare_topics: Callable[[], Layout]) -> Layout:
 
 def start(role: str, settings: Settings, funnels: tuple[Funnel, ...], layout: Layout) -> None:
     """Runs one role until it is told to stop."""
+    from streams.stream.faust_fixes import BoundedWorker
+
     if role == WORKER:
         from streams.worker import build, spare_the_collector
 
@@ -82,12 +86,14 @@ def start(role: str, settings: Settings, funnels: tuple[Funnel, ...], layout: La
         from streams.sink import build as build_sink
 
         app = build_sink(settings, funnels, layout)
-    process = app.Worker(override_logging=False, redirect_stdouts=False, quiet=True)
+    process = BoundedWorker(app, override_logging=False, redirect_stdouts=False, quiet=True)
     process.spinner = None  # it would write terminal codes into the log
     try:
         process.execute_from_commandline()
     except SystemExit as ended:
         reason = config_error_behind(ended)
+        code = ended.code if isinstance(ended.code, int) else 1
+        process.limit(LAST_WORDS, "a thread did not end", code if reason is None else WRONG)
         if reason is None:
             raise
         raise reason from None  # one line and exit code 2: starting it again would not help

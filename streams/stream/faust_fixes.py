@@ -7,9 +7,14 @@ Numbers are issues of github.com/faust-streaming/faust. All of it holds only wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
+import faust
 import faust.streams
 from aiokafka.consumer import fetcher
 from faust.app import App
@@ -26,6 +31,10 @@ AppType = TypeVar("AppType", bound=App)
 FETCH_BYTES = 262_144
 
 
+#: Share of the session's timeout for which a heartbeat vouches: what is written then is with the broker before the session can end.
+SURE = 0.6
+
+
 class OffsetGap(Exception):
     """Records between two chunks were never handed to the agent. Going on would commit past them."""
 
@@ -40,9 +49,34 @@ class PatientThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = cast("Any", self.app).fetch_wait  # noqa: SLF001
         return consumer
 
+    async def on_start(self) -> None:
+        """Notes when the group's coordinator last knew this worker: nothing else tells a worker that was frozen, or cut off, that
+        others may have its partitions by now (nothing fences it; its generation is what it last heard)."""
+        await super().on_start()
+        coordinator = cast("Any", self._consumer)._coordinator  # noqa: SLF001
+        coordinator._do_heartbeat = self.noted(coordinator._do_heartbeat)  # noqa: SLF001
+        coordinator._do_rejoin_group = self.noted(coordinator._do_rejoin_group)  # noqa: SLF001
+
+    def noted(self, ask: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:
+        """The same request, after which the consumer knows when it was last answered as to a member."""
+        consumer = cast("SafeConsumer", self.consumer)
+
+        async def asked(*arguments: Any) -> bool:
+            began = time.monotonic()
+            known = await ask(*arguments)
+            if known:
+                consumer.heard = began
+            return known
+
+        return asked
+
 
 class SafeConsumer(driver.Consumer):
-    """Commits what is acknowledged, and tells the scheduler where each partition is read from."""
+    """Commits what is acknowledged, and tells the scheduler where each partition is read from. `heard`: monotonic seconds of the last
+    request that the group's coordinator answered as to a member. `begins`: where partitions without a commit are read from."""
+
+    heard = 0.0
+    begins: Mapping[TP, int] = MappingProxyType({})
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return PatientThread(self, loop=self.loop, beacon=self.beacon)
@@ -67,16 +101,25 @@ class SafeConsumer(driver.Consumer):
         return int(highest) + 1
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Public, overridden to remember where reading starts."""
+        """aiokafka's `seek_to_committed` passes over partitions that have no committed offset yet: what had been fetched of them before a
+        rebalance, and was cleared from the queues, is never read again. Here they begin anew. Remembers where reading starts."""
         offsets: Mapping[TP, int] = await super().seek_to_committed()
-        for tp, offset in offsets.items():
-            known = offset if offset is not None and offset >= 0 else None
-            self.chunk_scheduler.sought(TP(tp.topic, tp.partition), known)
+        places = {TP(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
+        changelogs = self.app.tables.changelog_topics
+        fresh = [tp for tp, offset in places.items() if not (offset and offset > 0) and tp.topic not in changelogs]
+        self.begins = {}
+        if fresh:
+            earliest = await self._thread.earliest_offsets(*fresh)
+            self.begins = {TP(tp.topic, tp.partition): offset for tp, offset in earliest.items()}
+            await self._thread.seek_wait(self.begins)
+        for tp, offset in places.items():
+            self.chunk_scheduler.sought(tp, self.begins.get(tp, offset))
         return offsets
 
     def committed(self, tp: TP) -> int | None:
-        """The offset that was last committed, None if there is none."""
-        return self._committed_offset.get(tp)
+        """The offset that was last committed; of a partition without, where its reading began."""
+        known: int | None = self._committed_offset.get(tp)
+        return self.begins.get(tp) if known is None else known
 
     def let_go(self, message: Any) -> None:
         """consumer.py `wait_empty` lets a stop or a rebalance wait until every message is acknowledged. One that nothing was done about
@@ -127,6 +170,36 @@ class SafeTableManager(TableManager):
         return self._recovery
 
 
+class BoundedWorker(faust.Worker):
+    """mode/worker.py waits without limit for what is under way when it is told to stop or an agent crashes (a broker that does not
+    answer keeps it for ever, and its partitions with it), and passes over every further signal. Here stopping has `stop_seconds`, and a
+    second signal ends the process."""
+
+    #: Less than the 30 s after which Kubernetes kills.
+    stop_seconds = 20.0
+
+    async def stop(self) -> None:
+        self.limit(self.stop_seconds, "what was under way was not done in time")
+        await super().stop()
+
+    def _schedule_shutdown(self, signal: Any) -> None:
+        if self._signal_stop_time:
+            self.give_up("a second signal came", 128 + signal)
+        else:
+            super()._schedule_shutdown(signal)
+
+    def limit(self, seconds: float, why: str, code: int = 1) -> None:
+        """Ends the process after so long, whatever it then waits for: also for threads of Faust's that do not end."""
+        timer = threading.Timer(seconds, self.give_up, (why, code))
+        timer.daemon = True
+        timer.start()
+
+    def give_up(self, why: str, code: int) -> None:
+        """Ends the process as it is. Nothing is lost by it: what was not acknowledged is read again."""
+        self.log.error("Stopping at once: %s; what was not acknowledged is read again at the next start", why)
+        os._exit(code)
+
+
 def recovered(app: App) -> bool:
     """Whether all state of the assigned partitions has been read back."""
     return cast("SafeTableManager", app.tables).recovery.completed.is_set()
@@ -138,13 +211,19 @@ def reads_changelog(app: AppT, tp: TP) -> bool:
 
 
 def committed(app: App, tp: TP) -> int | None:
-    """The offset that was last committed, None if there is none."""
+    """The offset that was last committed; of a partition without, where its reading began. None while it is not known."""
     return cast("SafeConsumer", app.consumer).committed(tp)
 
 
 def let_go(app: App, message: Any) -> None:
     """Has nobody wait for the acknowledgement of a message that is not worked on."""
     cast("SafeConsumer", app.consumer).let_go(message)
+
+
+def sure_of_its_place(app: App) -> bool:
+    """Whether the group's coordinator knew this worker so lately that nobody else can have its partitions yet."""
+    silence = time.monotonic() - cast("SafeConsumer", app.consumer).heard
+    return silence < app.conf.broker_session_timeout * SURE
 
 
 def make_safe(app: AppType) -> AppType:

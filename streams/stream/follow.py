@@ -6,6 +6,7 @@ acknowledged, and its next owner works it out again, to the same rows.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from streams.engine.partition import Result
 from streams.stream import log
 from streams.stream.chunks import Chunk
 from streams.stream.effects import Effects
-from streams.stream.faust_fixes import OffsetGap, committed, let_go
+from streams.stream.faust_fixes import OffsetGap, committed, let_go, sure_of_its_place
 from streams.stream.source import Source
 from streams.stream.unit_log import UnitLog
 
@@ -36,7 +37,7 @@ SAMPLE = 100
 
 
 class Follower:
-    """Follows sources and internal logs. `direct`: the unit log that a source feeds itself, by topic."""
+    """Follows sources and internal logs. `applied`: the offset after the last record whose effects are durable, by partition."""
 
     def __init__(
         self, app: App, sources: Sequence[Source], unit_logs: Sequence[UnitLog], writer: BatchWriter,
@@ -48,6 +49,8 @@ class Follower:
         self._done: dict[tuple[int, TP], int] = {}
         self._told: dict[tuple[str, str, str, int], Progress] = {}
         self._silent_since: dict[tuple[str, int], tuple[int, float]] = {}
+        self.applied: dict[TP, int] = {}
+        self._left: set[tuple[int, TP]] = set()
 
     # -- chunks
 
@@ -55,10 +58,11 @@ class Follower:
         """A chunk of a source topic."""
         chunk: Chunk = event.value
         source, unit_log = self.sources[chunk.topic], self.logs.get(chunk.topic)
+        if self.left(event):
+            return self.leave(event)
         self.check_contiguous(event)
         if not await source.learn(chunk, lambda: self.may_wait(event)):
-            let_go(self.app, event.message)  # nothing is done yet: a stop or a rebalance need not wait for the registry
-            return False
+            return self.leave(event)  # nothing is done yet: a stop or a rebalance need not wait for the registry
         effects = None if unit_log is None else unit_log.begin(chunk.partition)
         letters, rekeyed, lags = list[DeadLetter](), source.nothing_rekeyed(), list[int]()
         for records in chunk.slices():
@@ -76,9 +80,9 @@ class Follower:
         refused = await source.bury(chunk.partition, letters)
         result = None
         if unit_log is not None and effects is not None:
-            result = await unit_log.write(effects, chunk.timestamp, lambda: self.ours(event))
+            result = await unit_log.write(effects, chunk.timestamp, lambda: self.surely_ours(event))
             if result is None:
-                return False
+                return self.leave(event)
         if source.logs:
             await source.send(chunk, rekeyed)
         await stream.ack(event)  # all effects are durable: the offset may be committed
@@ -91,13 +95,15 @@ class Follower:
         """A chunk of an internal log."""
         chunk: Chunk = event.value
         unit_log = self.logs[chunk.topic]
+        if self.left(event):
+            return self.leave(event)
         self.check_contiguous(event)
         effects = unit_log.begin(chunk.partition)
         for records in chunk.slices():
             unit_log.follow_records(effects, records)
-        result = await unit_log.write(effects, chunk.timestamp, lambda: self.ours(event))
+        result = await unit_log.write(effects, chunk.timestamp, lambda: self.surely_ours(event))
         if result is None:
-            return False
+            return self.leave(event)
         await stream.ack(event)  # all effects are durable: the offset may be committed
         self.count(chunk, effects, result)
         return True
@@ -127,17 +133,40 @@ class Follower:
         """Whether a chunk may still wait for somebody else."""
         return self.ours(event) and not self.app.rebalancing and not self.app.should_stop
 
+    def left(self, event: Any) -> bool:
+        """Whether a chunk before this one was left to the partition's next owner."""
+        return (event.message.generation_id, event.message.tp) in self._left
+
+    def leave(self, event: Any) -> bool:
+        """Leaves a chunk, and all that follow it in this generation, to the partition's next owner: an acknowledgement of a later one would
+        vouch for it."""
+        message = event.message
+        self._left = {known for known in self._left if known[0] == message.generation_id}
+        self._left.add((message.generation_id, message.tp))
+        let_go(self.app, message)
+        return False
+
     def ours(self, event: Any) -> bool:
         """Whether the chunk's partition is still this worker's, in the same generation of the group."""
         message = event.message
         return message.generation_id == self.app.consumer_generation_id and message.tp in self.app.consumer.assignment()
 
+    async def surely_ours(self, event: Any) -> bool:
+        """The same, once the group has confirmed it: a worker that was frozen, or cut off, for longer than its session still takes
+        itself for a member, and its state would overwrite what the next owner has made of it."""
+        while self.ours(event) and not sure_of_its_place(self.app):
+            if self.app.rebalancing or self.app.should_stop:
+                return False
+            await asyncio.sleep(0.05)
+        return self.ours(event)
+
     # -- counters
 
     def count(self, chunk: Chunk, effects: Effects | None, result: Result | None) -> None:
         """Counters rise last: what they show is durable."""
-        highwater = self.app.consumer.highwater(TP(chunk.topic, chunk.partition)) or 0
-        self.health.set_consumer_lag(chunk.topic, chunk.partition, max(0, highwater - chunk.offset - 1))
+        tp = TP(chunk.topic, chunk.partition)
+        self.applied[tp] = chunk.offset + 1
+        self.show_lag(tp, self.app.consumer.highwater(tp) or 0)
         now = int(time.time() * 1000)
         self.health.observe_chunk(
             len(chunk.records), [max(0, now - record.timestamp) for record in chunk.records[::SAMPLE]]
@@ -149,6 +178,11 @@ class Follower:
             self.count_outcomes(progress)
             if progress.watermark > NEVER:
                 self.health.set_watermark(progress.log, progress.partition, progress.watermark)
+
+    def show_lag(self, tp: TP, end: int) -> None:
+        """How far a partition of this worker's is behind its end."""
+        applied = self.applied.get(tp, committed(self.app, tp))
+        self.health.set_consumer_lag(tp.topic, tp.partition, max(0, end - (applied or 0)))
 
     def count_outcomes(self, progress: Progress) -> None:
         """What the partition's tally rose by since the last chunk (a recovered tally is where it begins)."""

@@ -10,11 +10,23 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import faust
+import msgspec
 from faust.types import TP
 
+from streams.engine.state import FORMAT
 from streams.stream.faust_fixes import reads_changelog
 
 State = dict[str, bytes]
+
+
+class Place(msgspec.Struct, array_like=True, gc=False):
+    """How every packed state begins."""
+
+    format: int
+    offset: Any = 0
+
+
+unpack_place = msgspec.msgpack.Decoder(Place).decode
 
 
 class StateTable(faust.Table[str, bytes]):
@@ -50,10 +62,10 @@ class StateTable(faust.Table[str, bytes]):
                 part = self.part(chunk.partition)
                 for record in chunk.records:
                     key = record.key.decode()
-                    if record.value:
-                        part[key] = record.value
-                    else:
+                    if not record.value:
                         part.pop(key, None)
+                    elif key not in part or offset_of(record.value) >= offset_of(part[key]):
+                        part[key] = record.value
                 self.written[chunk.partition] = chunk.offset
                 self.on_change(chunk.partition)
         except Exception as error:  # recovery.py only logs what goes wrong here, and goes on with holes
@@ -75,6 +87,13 @@ class StateTable(faust.Table[str, bytes]):
                 self.parts.pop(tp.partition, None)
                 self.written.pop(tp.partition, None)
                 self.on_change(tp.partition)
+
+
+def offset_of(state: bytes) -> int:
+    """Of the last record that is part of a unit's state, or of the partition's own. A lower one that comes later is a former owner's, which
+    was under way for long."""
+    place = unpack_place(state)
+    return int(place.offset) if place.format == FORMAT else 0  # of another format: whoever builds on it refuses it
 
 
 def ignore(_partition: int) -> None:

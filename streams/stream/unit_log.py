@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from schemas.event import Event
 from schemas.funnel import Unit
-from sinks.kafka import BatchWriter
+from sinks.kafka import BatchWriter, KeyValue
 from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition, Result
 from streams.engine.usual import Readable
@@ -16,6 +17,8 @@ from streams.stream import log
 from streams.stream.chunks import Record, Records
 from streams.stream.effects import Effects
 from streams.stream.table import StateTable
+
+LOG = logging.getLogger("funnelwatch.state")
 
 
 class Outputs(msgspec.Struct, frozen=True):
@@ -99,7 +102,7 @@ class UnitLog:
                 )
         effects.add(partition.rows())
 
-    async def write(self, effects: Effects, timestamp: int, still_ours: Callable[[], bool]) -> Result | None:
+    async def write(self, effects: Effects, timestamp: int, still_ours: Callable[[], Awaitable[bool]]) -> Result | None:
         """Makes the effects of a chunk durable: transitions and drop-offs, then state. None: the partition was revoked in
         between, and nothing of the state was written.
 
@@ -111,15 +114,31 @@ class UnitLog:
         output = partition.number % outputs.partitions
         await writer.write(outputs.transitions, output, effects.records(result.progress), timestamp)
         await writer.write(outputs.drop_offs, output, effects.drop_offs)
-        if not still_ours():
+        if not await still_ours():
             self.forget(partition.number)
             return None
-        state = ((key.encode(), value) for key, value in result.state.items())
-        last = await writer.write(outputs.state, partition.number, state)
+        await self.write_state(partition.number, result.state)
         partition.keep(result)
-        if last is not None:
-            self._table.wrote(partition.number, last)
         return result
+
+    async def write_state(self, number: int, state: Mapping[str, bytes | None]) -> None:
+        """Writes state to its topic. Where something stands in between that this worker did not write (a former owner's, which was
+        under way for long), what it may have overwritten is written again."""
+        written = self._table.written.get(number)
+        last = await self._writer.write(self.outputs.state, number, packed(state))
+        if last is not None and written is not None and last > written + len(state):
+            LOG.warning(
+                "%s, partition %s: a former owner wrote late; its state is written anew", self.outputs.state, number
+            )
+            whole: dict[str, bytes | None] = {**self._table.part(number), **state}
+            last = await self._writer.write(self.outputs.state, number, packed(whole))
+        if last is not None:
+            self._table.wrote(number, last)
+
+
+def packed(state: Mapping[str, bytes | None]) -> Iterator[KeyValue]:
+    """As records."""
+    return ((key.encode(), value) for key, value in state.items())
 
 
 def follow_event(partition: Partition, record: Record, event: Event | None) -> None:

@@ -11,23 +11,32 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 SOURCES = Path(__file__).parents[2]
 #: Below the ports that the system hands out for outgoing connections.
 PORTS = range(10_000, 15_000)
 TAIL_LINES = 40
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 class Child:
-    """`funnelwatch run --config config`, with `--only` one role or with both (None). `port`: of /readyz and /metrics."""
+    """`funnelwatch run --config config`, with `--only` one role or with both (None). `port`: of /readyz and /metrics.
 
-    def __init__(self, role: str | None, config: Path, log: Path, port: int) -> None:
+    `module`: another one that runs the command line; `variables`: of its environment, beside ours.
+    """
+
+    def __init__(
+        self, role: str | None, config: Path, log: Path, port: int, module: str = "streams.cli",
+        variables: Mapping[str, str] = NO_VARIABLES,
+    ) -> None:  # fmt: skip
         self.role, self.log, self.port = role or "worker with its sink", log, port
-        command = [sys.executable, "-m", "streams.cli", "run", "--config", str(config)]
+        command = [sys.executable, "-m", module, "run", "--config", str(config)]
         command += [] if role is None else ["--only", role]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FUNNELWATCH_")}
+        environment |= variables
         environment["PYTHONPATH"] = str(SOURCES)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -61,6 +70,16 @@ class Child:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the {self.role} still runs after {seconds:.0f} s\n{self.tail()}") from None
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.poll()
+
+    def signal(self, number: int) -> None:
+        """Sends a signal, if it still runs."""
+        if self.alive:
+            self._process.send_signal(number)
 
     def stop(self, seconds: float = 30.0) -> int:
         """SIGTERM; returns the exit code. Fails if it has not ended after `seconds`."""

@@ -31,6 +31,11 @@ def net_counters(worker: Child, dimensions: Iterable[str]) -> dict[Series, int]:
     """Counters minus retractions, but those at 0, of all traffic and of single `dimensions`; money in 1/MONEY_SCALE."""
     status, text = worker.get("/metrics")
     assert status == 200, text
+    return {place: amount for place, amount in net_samples(text, dimensions).items() if amount}
+
+
+def net_samples(text: str, dimensions: Iterable[str]) -> Counter[Series]:
+    """The same of a page, with those at 0."""
     wanted, net = {m.ALL, *dimensions}, Counter[Series]()
     names = {metric.name for metric in _COUNTERS}
     for family in text_string_to_metric_families(text):
@@ -44,7 +49,7 @@ def net_counters(worker: Child, dimensions: Iterable[str]) -> dict[Series, int]:
             more = tuple(sorted((key, text) for key, text in labels.items() if key not in _SHARED and text))
             place = name, labels[m.FUNNEL], labels[m.DIMENSION], labels[m.VALUE], more
             net[place] += round(sample.value * scale) * (-1 if taken_back else 1)
-    return {place: amount for place, amount in net.items() if amount}
+    return net
 
 
 def event_counters(worker: Child) -> dict[tuple[str, str], int]:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
@@ -38,6 +38,12 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int = 3
     chunk_records: int = 10_000
     extra: str = ""
+
+
+class Waiting(Protocol):
+    """Who can wait for a condition: a process, which fails if it ends meanwhile."""
+
+    def until(self, condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None: ...
 
 
 class Stack:
@@ -143,6 +149,10 @@ class Stack:
         """Writes records by partition, all durable when it returns."""
         asyncio.run(write_records(self.settings, self.topic(plain), records))
 
+    def write_to(self, topic: str, records: Mapping[int, Sequence[KeyValue]]) -> None:
+        """The same for any topic, by its real name."""
+        asyncio.run(write_records(self.settings, topic, records))
+
     def heartbeat(self, plain: str, ts: int) -> None:
         """Says on every partition of a source that nothing older comes."""
         value = msgspec.json.encode({"event": HEARTBEAT, "timestamp": ts})
@@ -150,20 +160,20 @@ class Stack:
 
     # -- how far it is
 
-    def until_followed(self, worker: Child, seconds: float = 120.0) -> None:
+    def until_followed(self, worker: Waiting, seconds: float = 120.0) -> None:
         """Waits until the worker has committed all of its sources, and then all of its internal logs."""
         sources = [self.topic(name) for name in self.site.sources]
         found = feeds(self.settings.sources, self.funnels, self.prefix)
         self._until_committed("worker", sources, worker, seconds)
         self._until_committed("worker", [feed.topic for feed in found if not feed.direct], worker, seconds)
 
-    def until_stored(self, worker: Child, sink: Child, seconds: float = 120.0) -> None:
+    def until_stored(self, worker: Waiting, sink: Waiting, seconds: float = 120.0) -> None:
         """The same, and then until the sink has stored and committed all that the worker wrote."""
         self.until_followed(worker, seconds)
         outputs = [names.transitions(self.prefix), names.dead_letters(self.prefix)]
         self._until_committed("sink", outputs + [self.topic(name) for name in self.site.sources], sink, seconds)
 
-    def _until_committed(self, group: str, topics: Sequence[str], child: Child, seconds: float) -> None:
+    def _until_committed(self, group: str, topics: Sequence[str], child: Waiting, seconds: float) -> None:
         if not topics:
             return
         consumer = KafkaConsumer(

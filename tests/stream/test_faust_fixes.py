@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock, Mock
 
 import faust
+import mode
 import pytest
 from aiokafka.structs import ConsumerRecord
 from faust.tables.recovery import Recovery
@@ -20,9 +23,18 @@ from faust.types.tuples import ConsumerMessage
 from mode.threads import ServiceThread
 
 from schemas.settings import Kafka
+from streams.engine.state import FORMAT, UnitState, pack
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import Chunk, ChunkSchema
-from streams.stream.faust_fixes import SafeConsumer, SafeRecovery, SafeTableManager, SafeTransport
+from streams.stream.faust_fixes import (
+    BoundedWorker,
+    SafeConsumer,
+    SafeRecovery,
+    SafeTableManager,
+    SafeTransport,
+    let_go,
+    sure_of_its_place,
+)
 from streams.stream.table import StateTable
 
 CLICKS = TP("clicks", 0)
@@ -121,6 +133,33 @@ async def test_no_chunk_is_acknowledged_after_one_that_failed(app: StreamApp) ->
     acknowledge(consumer, 7)
     assert consumer._new_offset(CLICKS) == 8
     assert consumer._new_offset(CLICKS) is None  # once
+
+
+# -- SafeConsumer.seek_to_committed: a rebalance before the first commit
+
+
+async def sought_without_a_commit(app: StreamApp, kind: type[driver.Consumer]) -> dict[TP, int]:
+    """Where the consumer seeks to of two partitions, one of which has no committed offset; the topic's oldest record is 3."""
+    consumer, other = consumer_of(app, kind), TP(CLICKS.topic, 1)
+    sought: dict[TP, int] = {}
+    consumer._thread.thread_loop.close()  # its thread was never started
+    consumer._thread = Mock(
+        seek_to_committed=AsyncMock(return_value={CLICKS: None, other: 50}),
+        earliest_offsets=AsyncMock(return_value={CLICKS: 3}),
+        seek_wait=AsyncMock(side_effect=sought.update),
+    )
+    assert await consumer.seek_to_committed() == {CLICKS: None, other: 50}
+    if isinstance(consumer, SafeConsumer):
+        assert (consumer.committed(CLICKS), consumer.chunk_scheduler._positions) == (3, {CLICKS: 3, other: 50})
+    return sought
+
+
+async def test_a_partition_without_a_commit_begins_anew_after_a_rebalance(app: StreamApp) -> None:
+    assert await sought_without_a_commit(app, SafeConsumer) == {CLICKS: 3}
+
+
+async def test_the_stock_one_goes_on_behind_what_was_cleared_from_the_queues(app: StreamApp) -> None:
+    assert await sought_without_a_commit(app, driver.Consumer) == {}
 
 
 # -- SafeRecovery (#596): what is fetched between resuming and seeking
@@ -259,3 +298,156 @@ async def test_a_revoked_partition_leaves_nothing(app: StreamApp) -> None:
     assert table.parts == {}
     assert table.persisted_offset(STATE) is None
     assert changed == [0, 0, 0, 0]
+
+
+# -- StateTable: what a former owner wrote late
+
+
+def state_of(offset: int) -> bytes:
+    """A unit whose last record was this one."""
+    return pack(UnitState(FORMAT, offset, 0, quiet=False, funnels={}))
+
+
+async def test_state_that_a_former_owner_wrote_late_does_not_come_back(app: StreamApp) -> None:
+    """Nothing fences a worker that was cut off: its state can arrive after what the next owner has made of the same unit."""
+    table = add_table(app, StateTable)
+    ours, late = state_of(20), state_of(10)
+    table.apply_changelog_batch([changelog(4, b"=a", ours), changelog(5, b"=a", late), changelog(6, b"=b", late)])
+    assert table.parts == {0: {"=a": ours, "=b": late}}
+    assert table.written == {0: 6}
+    table.apply_changelog_batch([changelog(7, b"=a", b""), changelog(8, b"=a", late)])  # it ended, and began anew
+    assert table.parts == {0: {"=a": late, "=b": late}}
+
+
+async def test_the_stock_table_takes_it_back(app: StreamApp) -> None:
+    table = add_table(app, faust.Table)
+    table.apply_changelog_batch([changelog(4, b"=a", state_of(20)), changelog(5, b"=a", state_of(10))])
+    applied = list(table.data.data.values()) if hasattr(table.data, "data") else list(table.data.values())
+    assert [chunk.records[0].value for chunk in applied][-1] == state_of(10)
+
+
+# -- sure_of_its_place: a generation says only what was last heard
+
+
+@pytest.mark.parametrize(("silence", "sure"), [(0.0, True), (26.0, True), (28.0, False), (3_600.0, False)])
+async def test_a_worker_is_sure_of_its_place_for_a_part_of_its_session(
+    app: StreamApp, silence: float, sure: bool
+) -> None:
+    consumer_of(app, SafeConsumer).heard = time.monotonic() - silence  # of 45 s
+    assert sure_of_its_place(app) is sure
+
+
+async def test_each_answered_heartbeat_counts_from_its_sending(app: StreamApp) -> None:
+    consumer = consumer_of(app, SafeConsumer)
+    thread = consumer._thread
+
+    async def answer(known: bool) -> bool:
+        await asyncio.sleep(0.05)
+        return known
+
+    before = time.monotonic()
+    await thread.noted(answer)(True)
+    assert before <= consumer.heard < before + 0.05
+    heard = consumer.heard
+    await thread.noted(answer)(False)
+    assert consumer.heard == heard
+
+
+# -- SafeConsumer.let_go: a chunk that is left to the next owner
+
+
+async def waits_for_a_message_that_is_left(app: StreamApp, *, told: bool) -> bool:
+    """Whether a rebalance still waits after a while, though the agent is done with its chunk (and still holds it)."""
+    consumer = consumer_of(app, SafeConsumer)
+    consumer.commit = consumer.commit_and_end_transactions = AsyncMock()
+    consumer._wait_for_ack = lambda **_: asyncio.sleep(0.01)
+    held = message(7)
+    consumer.track_message(held)
+    if told:
+        let_go(app, held)
+    waiting = asyncio.ensure_future(consumer.wait_empty())
+    await asyncio.wait([waiting], timeout=0.3)
+    still = not waiting.done()
+    waiting.cancel()
+    return still
+
+
+async def test_a_rebalance_does_not_wait_for_a_chunk_that_is_left(app: StreamApp) -> None:
+    assert not await waits_for_a_message_that_is_left(app, told=True)
+
+
+async def test_stock_rebalances_wait_for_it_for_ever(app: StreamApp) -> None:
+    assert await waits_for_a_message_that_is_left(app, told=False)
+
+
+# -- BoundedWorker: nothing may keep a process that is to stop
+
+
+def told_twice(kind: type[faust.Worker]) -> Any:
+    """A worker's process that was told to stop, and is told again."""
+    worker: Any = kind.__new__(kind)
+    worker._signal_stop_time, worker.give_up = 5.0, Mock()
+    worker._schedule_shutdown(signal.SIGTERM)
+    return worker
+
+
+def test_a_second_signal_ends_the_process() -> None:
+    told_twice(BoundedWorker).give_up.assert_called_once_with("a second signal came", 143)
+
+
+def test_stock_workers_pass_over_a_second_signal() -> None:
+    told_twice(faust.Worker).give_up.assert_not_called()
+
+
+async def stopping_for_ever(kind: type[faust.Worker], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A worker's process that waits for a broker that does not answer."""
+    worker: Any = kind.__new__(kind)
+    worker.give_up, worker.stop_seconds = Mock(), 0.1
+    monkeypatch.setattr(mode.Service, "stop", lambda _: asyncio.sleep(3_600))
+    stopping = asyncio.ensure_future(worker.stop())
+    await asyncio.sleep(0.5)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    return worker
+
+
+async def test_stopping_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = await stopping_for_ever(BoundedWorker, monkeypatch)
+    worker.give_up.assert_called_once_with("what was under way was not done in time", 1)
+
+
+async def test_stock_workers_stop_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = await stopping_for_ever(faust.Worker, monkeypatch)
+    worker.give_up.assert_not_called()
+
+
+# -- make_safe, and the settings that keep other traps shut
+
+
+def test_a_faust_without_its_c_extension_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its Python streams acknowledge messages of an earlier generation."""
+    monkeypatch.setattr(faust.streams, "_CStreamIterator", None)
+    with pytest.raises(RuntimeError, match="without its C extensions"):
+        create_app("fixes", Kafka(servers=("127.0.0.1:1",)), "one")
+
+
+def test_the_environment_does_not_beat_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes sets WEB_PORT=tcp://… for a service of the name `web`."""
+    monkeypatch.setenv("WEB_PORT", "tcp://10.0.0.1:80")
+    create_app("fixes", Kafka(servers=("127.0.0.1:1",)), "one")
+    with pytest.raises(ValueError, match="tcp://"):
+        faust.App("stock").conf.web_port  # noqa: B018
+
+
+async def test_a_full_buffer_leaves_no_partition_out(app: StreamApp) -> None:
+    consumer = consumer_of(app, SafeConsumer)
+    consumer.on_buffer_full(CLICKS)
+    assert consumer._buffered_partitions == set()
+
+
+async def test_stock_consumers_leave_it_out_for_a_second(app: StreamApp) -> None:
+    consumer = consumer_of(app, driver.Consumer)
+    consumer.assignment = lambda: {CLICKS}
+    consumer._active_partitions = {CLICKS}
+    consumer.on_buffer_full(CLICKS)
+    assert CLICKS in consumer._buffered_partitions

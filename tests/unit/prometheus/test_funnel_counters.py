@@ -54,6 +54,7 @@ def walk(row: Build) -> list[Row]:
 
 def test_a_walk_counts_in_every_segment_of_its_entry(shop: Funnel, row: Build, read: Read) -> None:
     counters = FunnelCounters([shop], LISTED, "example")
+    read(counters.families())
     counters.count(Tally(walk(row)))
     found = read(counters.families())
     for dimension, value in (("all", "all"), PAID, ("device", "mobile"), PAID_MOBILE):

@@ -33,6 +33,7 @@ def test_known_names_stand_at_0(health: WorkerHealth, read: Read) -> None:
 
 
 def test_counts_and_latencies(health: WorkerHealth, read: Read) -> None:
+    read(health.families())
     health.count_events("shop", {Outcome.MATCHED: 7, Outcome.LATE: 2})
     health.count_dead_letters("clicks", {Reason.BAD_ID: 3})
     health.count_sink_rows("events", 500, [100, 101])

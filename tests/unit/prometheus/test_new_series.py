@@ -32,6 +32,20 @@ def test_a_known_key_counts_at_once() -> None:
     assert dict(cells.scrape(0)) == {"a": 5}
 
 
+def test_a_known_key_that_counted_before_its_first_scrape_shows_0_once() -> None:
+    """A worker that comes into a backlog: increase() would pass over all that a series begins with."""
+    cells: Cells[str] = Cells(["a"])
+    cells.add({"a": 5}, 1_000)
+    assert dict(cells.scrape(2_000)) == {"a": 0}
+    assert dict(cells.scrape(3_000)) == {"a": 5}
+
+
+def test_a_known_key_that_nobody_asks_for_is_let_go_after_a_minute() -> None:
+    cells: Cells[str] = Cells(["a"])
+    cells.add({"a": 5}, 1_000)
+    assert dict(cells.scrape(1_000 + HOLD)) == {"a": 5}
+
+
 def test_a_new_key_shows_0_once_and_loses_nothing() -> None:
     cells: Cells[str] = Cells()
     cells.add({"b": 5}, 0)
@@ -95,6 +109,7 @@ def test_known_series_stand_at_0_from_the_start(shop: Funnel, read: Read) -> Non
 def test_a_learned_value_opens_all_series_of_its_funnel_at_0(shop: Funnel, row: Build, read: Read) -> None:
     clock = Hand()
     counters = FunnelCounters([shop], LabelPolicy(), "example", clock)
+    read(counters.families())
     counters.count(Tally([row(kind="enter", stage=0, entry_dims=("tiktok", "tv"))] * 3))
 
     def value(name: str, dimension: str, label: str, **own: str) -> float | None:

@@ -87,6 +87,7 @@ async def test_gzip_when_accepted(server: MetricsServer) -> None:
 
 
 async def test_counts_appear(client: Client, counters: FunnelCounters, row: Callable[..., Row]) -> None:
+    await client.get("/metrics")
     counters.count(Tally([row(), row()]))
     text = await (await client.get("/metrics")).text()
     assert (

@@ -1,0 +1,189 @@
+"""`python -m benchmarks.soak`: steady load with a rhythm, sessions that end, a third worker that comes and goes; what grows?"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from benchmarks.experiments import pages, sender
+from benchmarks.experiments.processes import Running, wait
+from benchmarks.reliability import put, table
+from benchmarks.soak.look import Growth, Look, Watched, growth, megabytes
+from benchmarks.soak.scene import PARTITIONS, SESSION_TIMEOUT, Scene, scene, worker
+from schemas.errors import FunnelwatchError, SinkError
+from schemas.metrics import CONSUMER_LAG
+
+#: RSS may differ by this many percent between the first cycle after the warm-up and the last.
+MOST_GROWTH = 2.0
+LOOK = 5.0  # seconds between two looks
+SWING = 0.4
+#: A run has so many rebalances: one every 5 minutes of an hour.
+REBALANCES = 12
+READ = "SELECT toUInt64(sum(r)) FROM (SELECT max(read) AS r FROM progress_v GROUP BY log, partition)"
+LATE = "SELECT toUInt64(sum(late)) FROM progress_v"
+EVENTS = "SELECT uniqExact(event_id) FROM events"
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of it. `lost`: events that were sent and are not in ClickHouse, or that the state has not read."""
+
+    seconds: float
+    events: int
+    rate: float
+    most_behind: float
+    rebalances: int
+    most_lag: int
+    lost: int
+    late: int
+    rss: dict[str, Growth]
+    handles: dict[str, Growth]
+    series: dict[str, Growth]
+    inside: dict[str, dict[str, Growth]]
+
+    @property
+    def flat(self) -> bool:
+        return all(grown.percent <= MOST_GROWTH for grown in self.rss.values()) and self.lost == 0
+
+
+class Third:
+    """The worker that comes and goes: every call is a rebalance."""
+
+    def __init__(self, on: Scene) -> None:
+        self._on = on
+        self._running: Running | None = None
+
+    def turn(self) -> None:
+        """Starts it, or ends it."""
+        if self._running is None:
+            self._running = worker(self._on.third).running
+        else:
+            self.stop()
+
+    def stop(self) -> None:
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
+
+
+def run(on: Scene, rate: float, seconds: float) -> Result:
+    """The load, and all looks at it. Raises SinkError if a process fails."""
+    every = seconds / REBALANCES
+    order = sender.Order(
+        on.site.servers, on.site.topic, PARTITIONS, rate, seconds, str(on.site.home / "sent.json"), realistic=True, swing=SWING,
+        swing_seconds=every,
+    )  # fmt: skip
+    third, turns, most_lag = Third(on), 0, 0
+    try:
+        with sender.sending(order) as load:
+            began = time.monotonic()
+            while load.alive and (at := time.monotonic() - began) < seconds:
+                if at >= every * (turns + 1):
+                    third.turn()
+                    turns += 1
+                most_lag = max(most_lag, look(on, at))
+                time.sleep(LOOK)
+            sent = sender.result(order, load)
+        third.stop()
+        until_read(on, sent.events)
+    finally:
+        third.stop()
+    stored = on.ask(EVENTS)
+    lost = max(0, sent.events - stored) + abs(sent.events - on.ask(READ))
+    cycle = 2 * every
+
+    def grown(watched: Watched, figure: str) -> Growth:
+        def value(look: Look) -> float:
+            return float(getattr(look.seen, figure) if hasattr(look.seen, figure) else getattr(look, figure))
+
+        return growth(watched.looks, value, cycle, cycle, seconds)
+
+    return Result(
+        sent.seconds, sent.events, sent.rate, sent.behind, turns, most_lag, lost, on.ask(LATE),
+        {watched.name: growth(watched.looks, megabytes, cycle, cycle, seconds) for watched in on.watched},
+        {watched.name: grown(watched, "handles") for watched in on.watched},
+        {watched.name: grown(watched, "series") for watched in on.watched},
+        {
+            watched.name: {name: grown(watched, name) for name in watched.looks[0].seen.__struct_fields__}
+            for watched in on.workers
+        },
+    )  # fmt: skip
+
+
+def look(on: Scene, at: float) -> int:
+    """Looks at all; returns the lag that the workers report."""
+    for watched in on.watched:
+        watched.look(at)
+    return int(sum(pages.total(pages.page(watched.port), CONSUMER_LAG.name) for watched in on.workers))
+
+
+def until_read(on: Scene, events: int) -> None:
+    """Waits until workers and sink have done with everything, a while at most: what is missing then is told as lost."""
+    try:
+        wait(
+            lambda: on.ask(READ) >= events and on.ask(EVENTS) >= events, *(watched.running for watched in on.watched),
+            pause=1.0, longest=SESSION_TIMEOUT + 300,
+        )  # fmt: skip
+    except SinkError as error:
+        click.echo(str(error), err=True)
+
+
+def document(result: Result) -> list[str]:
+    """Lines for docs/reliability.md."""
+    rows = [
+        (f"{name}: {what}", grown.first, grown.last, f"{grown.percent:+.1f} %")
+        for what, figures in (
+            ("RSS, MiB", result.rss),
+            ("files and sockets", result.handles),
+            ("series", result.series),
+        )
+        for name, grown in figures.items()
+    ]
+    rows += [
+        (f"{name}: {what}", grown.first, grown.last, f"{grown.percent:+.1f} %" if grown.first >= 10 else "")
+        for name, seen in result.inside.items()
+        for what, grown in seen.items()
+    ]
+    what = (
+        f"{result.seconds / 60:.0f} minutes, {result.events:,} events ({result.rate:,.0f} a second), {result.rebalances} rebalances; "
+        f"the load was at most {result.most_behind:.1f} s behind its pace. Lost: {result.lost}; late: {result.late}; most lag that was "
+        f"reported: {result.most_lag:,} records."
+    )
+    return [
+        what,
+        "",
+        *table(("mean over a cycle of two rebalances", "first after warm-up", "last", "growth"), rows),
+    ]
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--minutes", default=60.0, type=click.FloatRange(2), help="How long the load lasts.")
+@click.option("--rate", default=2_000.0, type=click.FloatRange(10), help="Events a second, mean.")
+@click.option("--looks", type=click.Path(path_type=Path), help="A file for every look that was taken, as JSON.")
+@click.option("--write/--no-write", default=False, help="Whether docs/reliability.md takes the figures.")
+def main(minutes: float, rate: float, looks: Path | None, write: bool) -> None:  # noqa: FBT001  (a flag)
+    """Steady load with a rebalance every twelfth of the time: memory, handles, series and inner lists must not grow."""
+    with tempfile.TemporaryDirectory(prefix="funnelwatch-soak-") as directory:
+        try:
+            with scene(Path(directory)) as on:
+                try:
+                    result = run(on, rate, minutes * 60)
+                finally:
+                    if looks:
+                        looks.write_bytes(msgspec.json.encode({each.name: each.looks for each in on.watched}))
+        except FunnelwatchError as error:
+            raise click.ClickException(str(error)) from error
+    lines = document(result)
+    click.echo("\n".join(lines), err=True)
+    if write:
+        put("soak", lines)
+    print(msgspec.json.encode({"flat": result.flat, "most_growth_percent": MOST_GROWTH, "result": result}).decode())
+    if not result.flat:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""A monitor for long runs: a broker whose topics are bounded, ClickHouse, two workers that stay, the sink, and the load."""
+
+from __future__ import annotations
+
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from benchmarks.definitions import REALISTIC
+from benchmarks.experiments import pages
+from benchmarks.experiments.place import Config, Place, Site, definition
+from benchmarks.experiments.processes import SINK, WORKER, Running, product, wait
+from benchmarks.soak.look import Watched
+from sinks.embedded.clickhouse import EmbeddedClickHouse
+from sinks.embedded.kafka import EmbeddedKafka
+
+PARTITIONS = 6
+#: Short, so that sessions end all the time.
+WINDOW, LATENESS = "60s", "2s"
+SESSION_TIMEOUT = 10
+#: Of the source: a run of hours must not fill the disk. The load is read within seconds; ten times too much is kept by size.
+BOUNDED = {"message.timestamp.type": "LogAppendTime", "retention.ms": "1800000", "segment.bytes": str(64 << 20)}
+INSIDE_SECONDS = 5.0
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """All that runs. `workers`: the two that stay."""
+
+    site: Site
+    clickhouse: EmbeddedClickHouse
+    workers: tuple[Watched, ...]
+    sink: Watched
+    third: Config
+
+    @property
+    def watched(self) -> tuple[Watched, ...]:
+        return (*self.workers, self.sink)
+
+    def ask(self, query: str) -> int:
+        """A number from ClickHouse."""
+        url = f"{self.clickhouse.url}/?database=funnelwatch&query={quote(query)}"
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=300) as answer:
+            return int(answer.read())
+
+
+def settings(clickhouse_url: str) -> str:
+    """Further lines of the settings."""
+    return f'url = "{clickhouse_url}"\nevents = true\n'
+
+
+def worker(config: Config) -> Watched:
+    """A worker that tells of itself."""
+    inside = config.path.with_suffix(".inside.json")
+    command = [
+        sys.executable, "-m", "benchmarks.soak.inside", str(inside), str(INSIDE_SECONDS), "run", "--config", str(config.path),
+        "--only", WORKER,
+    ]  # fmt: skip
+    running = Running(command, config.path.parent, f"{config.path.stem}-{WORKER}.log")
+    return Watched(config.path.stem, running, config.port, inside)
+
+
+@contextmanager
+def scene(directory: Path, *, faults: bool = False) -> Iterator[Scene]:
+    """Everything ready, and ended at the end. Raises SinkError if something does not start."""
+    funnels = "".join(
+        definition(walk, window=WINDOW, lateness=LATENESS, dimensions=("channel", "device")) for walk in REALISTIC
+    )
+    with ExitStack() as stack:
+        kafka = stack.enter_context(EmbeddedKafka(directory / "kafka"))
+        clickhouse = stack.enter_context(EmbeddedClickHouse(directory / "clickhouse", faults=faults))
+        place = Place(kafka, directory)
+        site = place.site(
+            "soak", funnels, partitions=PARTITIONS, kafka=f'session_timeout = "{SESSION_TIMEOUT}s"\n',
+            clickhouse=settings(clickhouse.url), topic_configs=BOUNDED,
+        )  # fmt: skip
+        configs = [site.config(number) for number in range(3)]
+        workers = tuple(worker(config) for config in configs[:2])
+        sink = Watched("sink", product(configs[0], SINK), configs[0].sink_port, None)
+        for watched in (*workers, sink):
+            stack.callback(watched.running.stop)
+        for watched in (*workers, sink):
+            wait(lambda port=watched.port: pages.status(port, "readyz") == "ok", watched.running)  # type: ignore[misc]
+        yield Scene(site, clickhouse, workers, sink, configs[2])

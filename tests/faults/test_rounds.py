@@ -1,0 +1,31 @@
+"""A small share of the long run (`make faults`), seeded: everything that is cheap, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sinks.embedded.clickhouse import EmbeddedClickHouse
+from tests.faults import acts
+from tests.faults.broker import ProxiedKafka
+from tests.faults.flow import Flow
+from tests.faults.rounds import Theme, play
+
+CRASHES = Theme("crashes", mines=2, sink_mines=1, pause=(0.1, 0.3))
+DISTURBANCES = Theme(
+    "disturbances", (acts.a_request, acts.a_request, acts.cut, acts.cut_inserts, acts.refuse, acts.join), 0.8, pause=(0.1, 0.5)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("theme", [CRASHES, DISTURBANCES], ids=["crashes", "disturbances"])
+def test_nothing_is_lost_and_nothing_doubled(
+    theme: Theme, tmp_path: Path, kafka: ProxiedKafka, clickhouse: EmbeddedClickHouse, database: str
+) -> None:
+    outcome = play(theme, Flow(3, count=3_000, parts=10), tmp_path, kafka, clickhouse, database)
+    print(outcome)
+    assert outcome.right, outcome.problem
+    assert sum(outcome.faults.values()) >= 5
+    assert outcome.counted_beyond == 0
+    if not outcome.kills:
+        assert outcome.counted_short == 0

@@ -76,7 +76,7 @@ def test_the_real_broker_starts_with_the_containers_settings(
 ) -> None:
     given = properties(COMPOSE["services"]["kafka"]["environment"])
 
-    def server_properties(data: Path, port: int, controller: int) -> str:
+    def server_properties(data: Path, port: int, controller: int, *_: object) -> str:
         here = {
             "//:9092": f"//127.0.0.1:{port}",
             "kafka:9092": f"127.0.0.1:{port}",

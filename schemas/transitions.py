@@ -38,6 +38,11 @@ def block(count: int, rows: bytes) -> bytes:
     return b"\xdd" + count.to_bytes(4, "big") + rows
 
 
+def unpack_rows(count: int, rows: bytes) -> list[Row]:
+    """So many rows, which are packed one after the other."""
+    return _decode_rows(block(count, rows)) if count else []
+
+
 def pack_progress(progress: Progress) -> Packed:
     """Key and value of the record that carries it."""
     return PROGRESS_KEY, _encode(progress)

@@ -436,8 +436,8 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *store, *changed, *unwritten, *finished; /* of the partition's Units */
-    Writer rows;
-    Py_ssize_t count;
+    Writer rows, drops; /* all rows; those of them that are drop-offs */
+    Py_ssize_t count, drop_count;
     Group *groups;
     int group_count, group_room;
 } Lane;
@@ -508,6 +508,22 @@ static int add_dims(Group *group, Told *told) {
     return append(group->dims, PyBytes_FromStringAndSize((const char *)told->dims, told->dims_size));
 }
 
+static int set_number(PyObject *dict, PyObject *key, int64_t number) {
+    PyObject *value = PyLong_FromLongLong(number);
+    int failed = value == NULL || PyDict_SetItem(dict, key, value) < 0;
+    Py_XDECREF(value);
+    return !failed;
+}
+
+/* Changes the unit's state to what was written last. */
+static int set_state(Lane *lane, PyObject *key) {
+    PyObject *state = PyBytes_FromStringAndSize((const char *)state_out.start, state_out.at - state_out.start);
+    if (state == NULL) return 0;
+    int failed = PyDict_SetItem(lane->changed, key, state);
+    Py_DECREF(state);
+    return !failed;
+}
+
 /* Keeps the rows and the state of a usual event. 0: an exception is set. */
 static int keep(Lane *lane, Plan *plan, Said *said, Told *told, PyObject *key) {
     Writer *w = &lane->rows;
@@ -528,11 +544,7 @@ static int keep(Lane *lane, Plan *plan, Said *said, Told *told, PyObject *key) {
         if (group == NULL || !add_dims(group, told)) return 0;
         lane->count++;
     }
-    PyObject *state = PyBytes_FromStringAndSize((const char *)state_out.start, state_out.at - state_out.start);
-    if (state == NULL) return 0;
-    int failed = PyDict_SetItem(lane->changed, key, state);
-    Py_DECREF(state);
-    if (failed || (PySet_Size(lane->unwritten) > 0 && PySet_Discard(lane->unwritten, key) < 0)) return 0;
+    if (!set_state(lane, key) || (PySet_Size(lane->unwritten) > 0 && PySet_Discard(lane->unwritten, key) < 0)) return 0;
     if (PyDict_Size(lane->finished) > 0 && PyDict_GetItemWithError(lane->finished, key) != NULL)
         return PyDict_DelItem(lane->finished, key) == 0;
     return !PyErr_Occurred();
@@ -586,6 +598,166 @@ static PyObject *lane_move(PyObject *self, PyObject *const *args, Py_ssize_t cou
     return PyLong_FromLongLong(told.due);
 }
 
+/* A unit's only attempt ends: its window has passed. `Told` and `Said` are of its row. 1, 0 (unusual), -1. */
+static int expire(PyObject *endings, Place packed, Py_ssize_t packed_size, int64_t watermark, int64_t floor, Said *said, Told *told, Plan **found) {
+    Reader reader = {packed, packed + packed_size, 0}, *r = &reader;
+    if (read_array(r) != 5) return 0;
+    Place head = r->at;
+    read_int(r); /* format and offset stay */
+    read_int(r);
+    Place head_end = r->at;
+    read_int(r);
+    read_bool(r);
+    if (read_map(r) != 1) return 0;
+    Place tag_at = r->at;
+    int64_t tag = read_int(r);
+    Place tag_end = r->at;
+    if (read_array(r) != 7 || read_array(r) != 7 || peek(r) == 0xc0 || read_array(r) != 13) return 0;
+    Py_ssize_t size;
+    told->id = read_bin(r, &size);
+    if (size != 16) return 0;
+    told->entry = read_int(r);
+    told->dims = r->at;
+    skip(r);
+    told->dims_size = r->at - told->dims;
+    told->number = read_int(r);
+    told->recovered = read_bool(r);
+    told->consent = read_bool(r);
+    skip(r);
+    skip(r);
+    told->reached = read_int(r);
+    int64_t highest = read_int(r), current = read_int(r), deadline = read_int(r), reason = read_int(r);
+    for (int i = 0; i < 3; i++) skip(r);
+    Place activity_at = r->at;
+    skip(r);
+    told->session_start = read_int(r);
+    skip(r); /* orders */
+    Place walk_end = r->at;
+    skip(r); /* base */
+    skip(r); /* pending */
+    int64_t count = read_int(r), newest = read_int(r);
+    int settled_before = peek(r) != 0xc0;
+    skip(r);
+    read_int(r);
+    if (r->odd || r->at != r->end || settled_before || highest != current || reason != 0 || count < 1) return 0;
+
+    PyObject *number = PyLong_FromLongLong(tag), *plans = number == NULL ? NULL : PyDict_GetItemWithError(endings, number);
+    Py_XDECREF(number);
+    if (plans == NULL) return PyErr_Occurred() ? -1 : 0;
+    if (!PyTuple_Check(plans) || highest < 0 || highest >= PyTuple_Size(plans)) return 0;
+    Plan *plan = *found = (Plan *)PyTuple_GetItem(plans, (Py_ssize_t)highest);
+    int64_t horizon = watermark - plan->lateness, due = deadline + plan->window;
+    if (horizon < floor) horizon = floor;
+    if (due < 0) due = 0; /* as `due` of unit.py has it */
+    if (deadline >= horizon || newest >= horizon || due < horizon) return 0;
+    said->ts = deadline;
+    told->due = due + plan->lateness;
+
+    Writer *w = &state_out;
+    w->at = w->start;
+    if (!ready(w, packed_size + 128)) return -1;
+    *w->at++ = 0x95;
+    put(w, head, head_end - head);
+    put_int(w, told->due);
+    put_bool(w, 1);
+    *w->at++ = 0x81;
+    put(w, tag_at, tag_end - tag_at);
+    *w->at++ = 0x97;
+    *w->at++ = 0x97;
+    put_nil(w);
+    put_int(w, deadline);
+    put_bool(w, 1);
+    put_int(w, told->number);
+    put(w, activity_at, walk_end - activity_at);
+    put(w, "\xc4\x00\xc4\x00\x00\x00\xc0", 7); /* nothing is pending any more */
+    put_int(w, due);
+    return 1;
+}
+
+/* The row of an attempt that has run out. */
+static void put_drop(Writer *w, Plan *plan, Said *said, Told *told) {
+    put_row_head(w, plan, said, told, END);
+    put_part(w, plan->parts[REACHED]);
+    put_int(w, plan->level);
+    put_int(w, told->reached);
+    put(w, "\xa0\xae" "window_timeout", 16);
+    put_int(w, said->ts - told->entry);
+    put(w, told->dims, told->dims_size);
+    put(w, told->dims, told->dims_size);
+    put_no_money(w);
+    put_bool(w, told->consent);
+}
+
+/* Keeps the row of a drop-off. */
+static int keep_drop(Lane *lane, Plan *plan, Said *said, Told *told) {
+    Writer *w = &lane->rows;
+    int64_t minute = said->ts / 60000 - (said->ts % 60000 < 0);
+    if (!ready_for_rows(w, plan, said, told)) return 0;
+    Py_ssize_t begin = w->at - w->start;
+    put_drop(w, plan, said, told);
+    Py_ssize_t size = w->at - w->start - begin;
+    Group *group = group_of(lane, plan, -shape_of(told), minute, w->start + begin, size);
+    if (group == NULL || !add_dims(group, told) || !ready(&lane->drops, size)) return 0;
+    put(&lane->drops, w->start + begin, size);
+    lane->count++;
+    lane->drop_count++;
+    return 1;
+}
+
+/* What the clock alone makes of a unit need not be written, unless an event has changed it in this chunk. */
+static int keep_unwritten(Lane *lane, PyObject *key) {
+    int changed = PyDict_Contains(lane->changed, key), written = 0;
+    if (changed > 0) written = !PySet_Contains(lane->unwritten, key);
+    return changed >= 0 && set_state(lane, key) && (written || PySet_Add(lane->unwritten, key) == 0);
+}
+
+/* lane.wake(endings, key, wake, offset, watermark, floor): a unit is due. None: not usual. True: done, or the entry no longer holds. Else
+ * when it is due again. `endings`: tag → the plans of its levels, by which attempts that run out are written. */
+static PyObject *lane_wake(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    if (count != 6) return PyErr_Format(PyExc_TypeError, "wake takes 6 arguments, not %zd", count);
+    Lane *lane = (Lane *)self;
+    PyObject *endings = args[0], *key = args[1], *held = state_of(lane, key);
+    if (held == NULL) return PyErr_Occurred() ? NULL : Py_NewRef(Py_True);
+    Said said = {.dims_size = 0};
+    Told told;
+    char *packed;
+    Py_ssize_t size;
+    int64_t wake = PyLong_AsLongLong(args[2]), watermark = PyLong_AsLongLong(args[4]), floor = PyLong_AsLongLong(args[5]);
+    said.offset = PyLong_AsLongLong(args[3]);
+    said.unit_id = PyUnicode_AsUTF8AndSize(key, &said.unit_id_size);
+    if (PyErr_Occurred() || said.unit_id == NULL || PyBytes_AsStringAndSize(held, &packed, &size) < 0) return NULL;
+    if (!PyDict_Check(endings)) return PyErr_Format(PyExc_TypeError, "endings are a dict");
+    Reader reader = {(Place)packed, (Place)packed + size, 0}, *r = &reader;
+    read_array(r);
+    int64_t format = read_int(r), offset = read_int(r), due = read_int(r);
+    int quiet = read_bool(r);
+    if (r->odd || said.unit_id_size < 1 || said.unit_id[0] != '=') Py_RETURN_NONE;
+    if (due != wake) Py_RETURN_TRUE;
+    if (quiet && wake < watermark) { /* nothing is left to do but to forget it */
+        Writer *w = &state_out;
+        w->at = w->start;
+        if (!ready(w, 64)) return NULL;
+        *w->at++ = 0x95;
+        put_int(w, format);
+        put_int(w, offset);
+        put_int(w, (int64_t)1 << 62);
+        put_bool(w, 0);
+        *w->at++ = 0x80;
+        if (!keep_unwritten(lane, key) || !set_number(lane->finished, key, offset)) return NULL;
+        Py_RETURN_TRUE;
+    }
+    said.unit_id++;
+    said.unit_id_size--;
+    said.event_id = "";
+    said.event_id_size = 0;
+    said.money_size = 1;
+    Plan *plan;
+    int usual = expire(endings, (Place)packed, size, watermark, floor, &said, &told, &plan);
+    if (usual == 0) Py_RETURN_NONE;
+    if (usual < 0 || !keep_drop(lane, plan, &said, &told) || !keep_unwritten(lane, key)) return NULL;
+    return PyLong_FromLongLong(told.due);
+}
+
 /* lane.begin(store, changed, unwritten, finished): what the next chunk changes */
 static PyObject *lane_begin(PyObject *self, PyObject *args) {
     Lane *lane = (Lane *)self;
@@ -601,7 +773,8 @@ static PyObject *lane_begin(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* lane.rows(): (number of rows, their bytes, [(place, shape, a row, [dims], [duration], [(money, dims)])]) since the last call */
+/* lane.rows(): (number of rows, their bytes, number of drop-offs among them, these once more, [(place, shape, a row, [dims], [duration],
+ * [(money, dims)])]) since the last call */
 static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     Lane *lane = (Lane *)self;
     PyObject *groups = PyList_New(0);
@@ -614,11 +787,14 @@ static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
             return NULL;
         }
     }
-    PyObject *made = Py_BuildValue("(ny#N)", lane->count, lane->count ? (char *)lane->rows.start : "", lane->rows.at - lane->rows.start, groups);
+    PyObject *made = Py_BuildValue(
+        "(ny#ny#N)", lane->count, lane->count ? (char *)lane->rows.start : "", lane->rows.at - lane->rows.start, lane->drop_count,
+        lane->drop_count ? (char *)lane->drops.start : "", lane->drops.at - lane->drops.start, groups);
     if (made != NULL) {
         forget_groups(lane);
-        lane->count = 0;
+        lane->count = lane->drop_count = 0;
         lane->rows.at = lane->rows.start;
+        lane->drops.at = lane->drops.start;
     }
     return made;
 }
@@ -635,6 +811,7 @@ static void lane_dealloc(PyObject *self) {
     forget_groups(lane);
     PyMem_Free(lane->groups);
     PyMem_Free(lane->rows.start);
+    PyMem_Free(lane->drops.start);
     Py_XDECREF(lane->store);
     Py_XDECREF(lane->changed);
     Py_XDECREF(lane->unwritten);
@@ -951,6 +1128,7 @@ static PyType_Spec plan_spec = {"streams.engine._usual.Plan", sizeof(Plan), 0, P
 static PyMethodDef lane_methods[] = {
     {"begin", lane_begin, METH_VARARGS, "What the next chunk changes."},
     {"move", (PyCFunction)(void (*)(void))lane_move, METH_FASTCALL, "One event: when its unit is due; None: not usual."},
+    {"wake", (PyCFunction)(void (*)(void))lane_wake, METH_FASTCALL, "A unit is due: done, due again, or not usual (None)."},
     {"rows", lane_rows, METH_NOARGS, "The rows since the last call, and what they add to the counters."},
     {NULL, NULL, 0, NULL},
 };

@@ -19,9 +19,14 @@ class Lane:
         self, plan: Plan, key: str, offset: int, ts: int, event_id: str, unit_id: str, dims: bytes, money: bytes,
         consent: bool | None, horizon: int, /,
     ) -> int | None: ...  # fmt: skip
+    def wake(
+        self, endings: dict[int, tuple[Plan, ...]], key: str, wake: int, offset: int, watermark: int, floor: int, /
+    ) -> int | None: ...
     def rows(
         self,
-    ) -> tuple[int, bytes, list[tuple[int, int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]]]: ...
+    ) -> tuple[
+        int, bytes, int, bytes, list[tuple[int, int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]]
+    ]: ...
 
 class Reading:
     def __init__(

@@ -16,7 +16,7 @@ from schemas.funnel import Unit
 from schemas.progress import Progress
 from schemas.reasons import Outcome
 from schemas.rows import Row
-from schemas.transitions import block
+from schemas.transitions import unpack_rows
 from streams.engine.clock import Clock
 from streams.engine.match import CompiledFunnel, Index, Known, Look, Matcher, unit_key
 from streams.engine.state import FORMAT, FunnelState, Hit, UnitState, Walk, pack
@@ -51,7 +51,6 @@ class Format(msgspec.Struct, array_like=True):
 
 unpack_format = msgspec.msgpack.Decoder(Format).decode
 unpack_meta = msgspec.msgpack.Decoder(Meta).decode
-unpack_rows = msgspec.msgpack.Decoder(list[Row]).decode
 
 
 class Result(msgspec.Struct, gc=False):
@@ -68,7 +67,7 @@ class Result(msgspec.Struct, gc=False):
     @property
     def rows(self) -> list[Row]:
         """All of its rows, those of usual events unpacked."""
-        return [*self.made.rows, *unpack_rows(block(self.made.count, self.made.packed))]
+        return [*self.made.rows, *unpack_rows(self.made.count, self.made.packed)]
 
     @property
     def withdrawn(self) -> list[Row]:

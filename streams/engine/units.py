@@ -17,7 +17,7 @@ from streams.engine.match import CompiledFunnel
 from streams.engine.standing import standing
 from streams.engine.state import FORMAT, UnitState, pack, unpack
 from streams.engine.unit import DAY, Changes, settle
-from streams.engine.usual import NO_DIMENSIONS, NO_MONEY, Alike, Usual, lane
+from streams.engine.usual import NO_DIMENSIONS, NO_MONEY, Alike, Usual, endings, lane
 from streams.engine.wakes import Wakes
 from streams.engine.walk import KIND_END, KIND_ENTER
 
@@ -53,12 +53,15 @@ def check_format(found: int) -> None:
 
 class Made(msgspec.Struct, gc=False):
     """`rows`: new or different ones. `withdrawn`: the former contents of those that they replace or take back. `packed`: `count` rows
-    of usual events, as they are written; `alike`: what they add to the counters."""
+    of usual events and of attempts that ran out, as they are written; `dropped`: the latter `drop_count` once more; `alike`: what
+    they add to the counters."""
 
     rows: list[Row]
     withdrawn: list[Row]
     count: int
     packed: bytes
+    drop_count: int
+    dropped: bytes
     alike: list[Alike]
 
 
@@ -79,7 +82,7 @@ class Units:
         self.finished: dict[str, int] = {}
         self.forgotten: set[str] = set()
         self.out = Changes()
-        self.lane = lane()
+        self.lane, self.endings = lane(), endings(funnels)
         self.wakes = Wakes(self.due_at)
         self.open: Counter[str] = Counter()
         self.standing: Counter[Standing] = Counter()
@@ -180,6 +183,12 @@ class Units:
 
     def wake(self, offset: int, wake: int, key: str) -> None:
         """Settles a unit, if the entry still holds."""
+        if self.endings and not self.out.withdrawn:  # else it might be an end that this record has taken back
+            due = cast("Lane", self.lane).wake(self.endings, key, wake, offset, self.clock.watermark, self.clock.floor)
+            if due is not None:
+                if due is not True:
+                    self.wakes.add(due, key)
+                return
         packed = self.packed(key)
         head = unpack_head(packed) if packed is not None else None
         if packed is None or head is None or head.wake != wake:
@@ -232,8 +241,10 @@ class Units:
         self.open.update(opened(out.rows))
         self.open.subtract(opened(out.withdrawn))
         rows = last_of_each(out.rows) if out.withdrawn else out.rows
-        count, packed, groups = (0, b"", []) if self.lane is None else self.lane.rows()
-        made = Made(rows, out.withdrawn, count, packed, [Alike(*group) for group in groups])
+        if self.lane is None:
+            return Made(rows, out.withdrawn, 0, b"", 0, b"", [])
+        *_, groups = gathered = self.lane.rows()
+        made = Made(rows, out.withdrawn, *gathered[:4], [Alike(*group) for group in groups])
         for alike in made.alike:
             row = alike.sample()
             if row.kind == KIND_END:

@@ -19,7 +19,7 @@ from schemas.decode.finish import agent_rule
 from schemas.event import Event
 from schemas.funnel import Unit
 from schemas.rows import Row
-from streams.engine.match import ID_OF, REVENUE, Matcher
+from streams.engine.match import ID_OF, REVENUE, CompiledFunnel, Convert, Matcher
 from streams.engine.state import FORMAT, Money, pack
 from streams.engine.unit import FOLD
 from streams.engine.walk import FORWARD, KIND_END, KIND_ENTER
@@ -29,7 +29,7 @@ try:
 except ImportError:
     _usual = None  # type: ignore[assignment]
 if TYPE_CHECKING:
-    from streams.engine._usual import Lane, Reading
+    from streams.engine._usual import Lane, Plan, Reading
 
 #: Whether the compiled part is there.
 COMPILED = _usual is not None and os.environ.get("FUNNELWATCH_PURE", "") in ("", "0")
@@ -56,7 +56,7 @@ class Usual(msgspec.Struct, frozen=True):
     `plan`: what `_usual` goes by. `unit_id`: of an event, None or "" where it has none, or none that its sender gave. `dims`,
     `money`: of an event, packed; None where there never are any."""
 
-    plan: Any  # Plan: it has no type where it was not compiled
+    plan: Any  # Plan, which is not there where it was not compiled
     lateness: int
     unit_id: Callable[[Event], str | None]
     dims: Callable[[Event], bytes] | None
@@ -100,21 +100,10 @@ def usual(matcher: Matcher, unit: Unit) -> Usual | None:
         return None
     if funnel.strict or funnel.unordered or funnel.timed or not funnel.last or (level and not funnel.straight[level]):
         return None
-    converts, name = level == funnel.last, pack(funnel.levels[level])
     valued = bool(mask & funnel.valued)
-    parts = (
-        pack(funnel.name) + pack(funnel.version),
-        pack(KIND_ENTER) + name,
-        pack(funnel.levels[level - 1] if level else "") + name,
-        pack(FORWARD) + pack(""),
-        pack(KIND_END) + pack(""),
-        name + name,
-    )
     in_revenue = funnel.definition.stages[level].value in (None, REVENUE)
-    plan = _usual.Plan(
-        level, converts, FORMAT, funnel.tag, funnel.window, funnel.lateness, FOLD, funnel.salt.encode(), matcher.place,
-        numbers(funnel.dimensions) if in_revenue else None, funnel.convert if valued else None, *parts,
-    )  # fmt: skip
+    fields = numbers(funnel.dimensions) if in_revenue else None
+    plan = plan_of(funnel, level, matcher.place, fields, funnel.convert if valued else None)
 
     def dims(event: Event) -> bytes:
         return pack(funnel.read_dimensions(event))
@@ -126,6 +115,29 @@ def usual(matcher: Matcher, unit: Unit) -> Usual | None:
     return Usual(
         plan, funnel.lateness, ID_OF[unit], dims if funnel.dimensions else None, money if valued else None,
     )  # fmt: skip
+
+
+def plan_of(
+    funnel: CompiledFunnel, level: int, place: int, fields: bytes | None = None, convert: Convert | None = None
+) -> Plan:
+    """What `_usual` goes by at one level of a funnel. `fields`: of its breakdown. `convert`: of the money of its stage, if it has any."""
+    name = pack(funnel.levels[level])
+    return _usual.Plan(
+        level, level == funnel.last, FORMAT, funnel.tag, funnel.window, funnel.lateness, FOLD, funnel.salt.encode(), place,
+        fields, convert, pack(funnel.name) + pack(funnel.version), pack(KIND_ENTER) + name,
+        pack(funnel.levels[level - 1] if level else "") + name, pack(FORWARD) + pack(""), pack(KIND_END) + pack(""), name + name,
+    )  # fmt: skip
+
+
+def endings(funnels: Sequence[CompiledFunnel]) -> dict[int, tuple[Plan, ...]]:
+    """How attempts that run out are written, by the tag of their funnel."""
+    if not COMPILED:
+        return {}
+    return {
+        funnel.tag: tuple(plan_of(funnel, level, place) for level in range(len(funnel.levels)))
+        for place, funnel in enumerate(funnels)
+        if not funnel.unordered
+    }
 
 
 def lane() -> Lane | None:

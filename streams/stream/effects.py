@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from schemas.progress import Progress
-from schemas.transitions import pack_block, pack_progress, pack_rows
+from schemas.transitions import pack_block, pack_progress, pack_rows, unpack_rows
 from sinks.kafka import KeyValue
 from sinks.prometheus.counters import Tally
 from streams.engine.partition import Partition
@@ -35,7 +35,7 @@ class Effects:
         if made.count:
             self._transitions.append(pack_block(made.count, made.packed))
         self._transitions.extend(pack_rows(made.rows))
-        for row in made.rows:
+        for row in [*made.rows, *unpack_rows(made.drop_count, made.dropped)]:
             if row.kind == KIND_END:
                 dropped = drop_off(row, self._dimensions[row.version])
                 if dropped is not None:

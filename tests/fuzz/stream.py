@@ -128,6 +128,7 @@ class Side:
         self.at = 0
         if not usual:
             self.sessions.usual = self.visitors.usual = Known(lambda _name: None)
+            self.sessions.units.endings = self.visitors.units.endings = {}
 
     def direct(self, records: Sequence[Got], events: Sequence[Any]) -> None:
         decoded = {record.offset: event for record, event in zip(records, events, strict=True)}

@@ -42,6 +42,7 @@ class Side:
             self._count_the_usual(self.partition)
         else:
             self.partition.usual = Known(lambda _name: None)
+            self.partition.units.endings = {}
 
     def _count_the_usual(self, partition: Partition) -> None:
         move = partition.units.move_usually

@@ -10,8 +10,8 @@ from schemas.event import Event
 from streams.engine import partition as partition_module
 from streams.engine import unit as unit_module
 from streams.engine import usual as usual_module
-from streams.engine.state import FunnelState, UnitState, unpack, unpack_walk
-from streams.engine.unit import FOLD, PENDING, Changes
+from streams.engine.state import FunnelState, unpack, unpack_walk
+from streams.engine.unit import FOLD, PENDING
 from streams.engine.units import Units
 from streams.engine.walk import step
 from tests.unit.engine.feeding import Run, batch_rows, event, events, funnel, heartbeat, run, stage
@@ -86,13 +86,13 @@ def test_an_event_out_of_order_costs_its_pending_events(monkeypatch: pytest.Monk
 
 def test_waking_does_not_touch_units_that_are_not_due(monkeypatch: pytest.MonkeyPatch) -> None:
     settled: list[str] = []
-    settle = Units.settle
+    wake_one = Units.wake
 
-    def noted(self: Units, key: str, unit: UnitState, out: Changes) -> None:
+    def noted(self: Units, offset: int, wake: int, key: str) -> None:
         settled.append(key)
-        settle(self, key, unit, out)
+        wake_one(self, offset, wake, key)
 
-    monkeypatch.setattr(Units, "settle", noted)
+    monkeypatch.setattr(Units, "wake", noted)
     made = Run(funnel(stage("A"), stage("B"), window=100, lateness=10))
     made.feed(event("a", i, visitor=f"v{i}") for i in range(200))
     made.feed([event("z", 115, visitor="w")]).chunk()

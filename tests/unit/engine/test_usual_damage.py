@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from schemas.transitions import block
+from schemas.transitions import unpack_rows
 from streams.engine import usual as usual_module
-from streams.engine.partition import unpack_rows
 from streams.engine.state import pack, unpack
 from streams.engine.usual import NO_MONEY, Usual
 from tests.unit.engine.both_ways import Both, needs_compiled
@@ -56,8 +55,8 @@ class Made:
         lane = lane_of()
         lane.begin({} if state is None else {"=v": state}, self.changed, set(), {})
         self.due = lane.move(usual.plan, "=v", *said)
-        count, packed, self.groups = lane.rows()
-        self.rows = unpack_rows(block(count, packed)) if self.due is not None else []
+        count, packed, *_ = lane.rows()
+        self.rows = unpack_rows(count, packed) if self.due is not None else []
         assert bool(count) == bool(self.changed) == (self.due is not None)
 
 
@@ -66,7 +65,7 @@ def done_by(usual: Usual, state: bytes | None, *said: Any) -> int:
     lane, changed = lane_of(), dict[str, bytes]()
     lane.begin({} if state is None else {"=v": state}, changed, set(), {})
     due = lane.move(usual.plan, "=v", *said)
-    count, packed, groups = lane.rows()
+    count, packed, _, _, groups = lane.rows()
     assert bool(count) == bool(packed) == bool(groups) == bool(changed) == (due is not None)
     return due is not None
 

@@ -34,7 +34,7 @@ class Plan(msgspec.Struct, frozen=True):
     stage_trials: int
 
 
-FULL = Plan(2, 30, 3, (300, 3_000, 20_000), 30, 16)
+FULL = Plan(6, 60, 2, (300, 300, 1_000, 3_000, 3_000, 20_000), 60, 16)
 QUICK = Plan(1, 7, 1, (3_000,), 5, 2)
 
 

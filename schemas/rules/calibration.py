@@ -20,7 +20,7 @@ from schemas.rules.definition import watched
 from schemas.rules.drop import HEALTHY, THRESHOLD
 from schemas.rules.model import DAY, HOUR, MINUTE, Record, Scale
 from schemas.rules.promql import lines, select
-from schemas.rules.windows import COARSE, NOT_CROSSED, STEP, WHOLE
+from schemas.rules.windows import NOT_CROSSED, PRESENCE, STEP, WHOLE
 
 EVERY = HOUR
 MEMORY, LEAST = 28 * DAY, 7 * DAY
@@ -71,7 +71,7 @@ def calibration(site: str, scale: Scale) -> list[Record]:
 def tolerated(site: str, scale: Scale) -> Record:
     """The share of what is expected that passes for health, by segment; before there is a week, the usual one."""
     noise = f"last_over_time({select(n.NOISE, **{SITE: site})}[{scale.duration(HELD)}])"
-    every = select(n.EXPECTED, NOT_CROSSED, **{SITE: site, n.WINDOW: COARSE[0].label})
+    every = select(n.EXPECTED, NOT_CROSSED, **{SITE: site, n.WINDOW: PRESENCE.label})
     return Record(
         n.TOLERATED,
         lines(

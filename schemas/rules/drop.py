@@ -22,7 +22,7 @@ from schemas.metrics import SITE
 from schemas.rules import names as n
 from schemas.rules.model import Record
 from schemas.rules.promql import lines, select
-from schemas.rules.windows import COARSE, NOT_CROSSED, PARTS, SUSPECT
+from schemas.rules.windows import NOT_CROSSED, PARTS, PRESENCE, SUSPECT
 
 HEALTHY = 0.90
 
@@ -131,7 +131,7 @@ def live(site: str) -> list[Record]:
 
 def family(site: str) -> Record:
     """The threshold of one segment: that of the stage, plus the logarithm of how many are looked at."""
-    counted = f"count by ({n.STAGES}) ({select(n.EXPECTED, PARTS, **{SITE: site, n.WINDOW: COARSE[0].label})})"
+    counted = f"count by ({n.STAGES}) ({select(n.EXPECTED, PARTS, **{SITE: site, n.WINDOW: PRESENCE.label})})"
     return Record(
         n.FAMILY_THRESHOLD,
         f"{select(n.THRESHOLD, **{SITE: site})} + on ({n.STAGES}) group_left () ln(1 + {counted})",

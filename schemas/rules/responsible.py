@@ -11,7 +11,7 @@ from schemas.metrics import SITE
 from schemas.rules import names as n
 from schemas.rules.model import Record
 from schemas.rules.promql import lines, select
-from schemas.rules.windows import COARSE, COARSE_ONLY, CROSSED, PARTS, WHOLE
+from schemas.rules.windows import COARSE_ONLY, CROSSED, PARTS, PRESENCE, WHOLE
 
 LEAST_OBSERVED = 0.001  # 0 times ln(0) is no number
 #: Observed and expected of each kind of segment, and which those are.
@@ -34,7 +34,7 @@ def blame(site: str) -> list[Record]:
 
 def _scores(site: str, conversions: str, expectation: str, kind: str) -> str:
     observed, expected = select(conversions, kind, **{SITE: site}), select(expectation, kind, **{SITE: site})
-    counted = f"count by ({n.STAGES}) ({select(expectation, kind, **{SITE: site, n.WINDOW: COARSE[0].label})})"
+    counted = f"count by ({n.STAGES}) ({select(expectation, kind, **{SITE: site, n.WINDOW: PRESENCE.label})})"
     least = f"clamp_min({observed}, {LEAST_OBSERVED})"
     return lines(
         f"max by ({n.SEGMENT}) (",

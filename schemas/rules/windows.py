@@ -52,6 +52,8 @@ class Window(msgspec.Struct, frozen=True):
 
 WINDOWS = tuple(Window(minutes * MINUTE, minutes in _COARSE) for minutes in _MINUTES)
 COARSE = tuple(window for window in WINDOWS if window.coarse)
+#: A segment that was there within this window is there: it outlasts gaps in the scrapes.
+PRESENCE = max((window for window in COARSE if not window.slow), key=lambda window: window.length)
 DAILY = next(window for window in WINDOWS if window.length == DAY)
 #: Matchers: all traffic; single dimensions and all traffic; crosses.
 WHOLE = f'{DIMENSION}="{ALL}"'

@@ -212,6 +212,7 @@ def add_life(
         nonlocal began
         health.count_rebalance()
         health.set_recovery(int((time.monotonic() - began) * 1000))
+        gc.collect()  # a rebalance leaves cycles around all that was under way, and the collector comes by rarely
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(_: Any, partitions: Any, **__: Any) -> None:

@@ -6,7 +6,7 @@ midnight from the four weeks before; age goes in minutes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -67,10 +67,13 @@ def stage_rates(learned: Counted) -> Rates:
     return _shrunk(learned.slots_entered, learned.slots_converted, mean)
 
 
-def segment_rates(learned: Counted, stage: Counted) -> Rates:
-    """Of segments of one stage: `stage` has one row."""
+def segment_rates(learned: Counted, stage: Counted, values: Sequence[Counted] = ()) -> Rates:
+    """Of segments of one stage: `stage` has one row. Of cells, `values` are those of each one's first value, and second one."""
     of_all, usual = _mean(stage), stage_rates(stage)
-    mean = _shrunk(learned.entered, learned.converted, of_all)
+    usual_mean = of_all
+    for value in values:
+        usual_mean = usual_mean * _shrunk(value.entered, value.converted, of_all) / of_all
+    mean = _shrunk(learned.entered, learned.converted, _bounded(usual_mean))
     prior = _bounded(mean[:, :, None] * usual / of_all[:, :, None])
     slotted = (learned.converted >= SLOTTED)[:, :, None]
     return _shrunk(learned.slots_entered * slotted, learned.slots_converted * slotted, prior)

@@ -65,7 +65,16 @@ def stage(hourly: float, mean_share: float, judged: int, noise: float, seed: int
     share = np.array([shares(kind, minutes, noise, rng) for kind in kinds], np.float32)
     visitors = cohorts(list(traffic), list(share), rng)
     whole = counted(*(each.sum(axis=0, keepdims=True) for each in (visitors.entered, visitors.converting)))
-    rates = segment_rates(counted(visitors.entered, visitors.converting), whole)
+    values = [
+        counted(
+            *(
+                np.array([each[members(one)].sum(axis=0) for one in ones])
+                for each in (visitors.entered, visitors.converting)
+            )
+        )
+        for ones in ([(x, None) for x, _ in CELLS], [(None, y) for _, y in CELLS])
+    ]
+    rates = segment_rates(counted(visitors.entered, visitors.converting), whole, values)
     mass = np.repeat(masses(visitors.delays.sum(axis=0, keepdims=True)), len(kinds), axis=0)
     rows = np.arange(len(kinds))
     expectation = np.zeros(visitors.entered.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schemas.expectation.learned import Counts, LearnedStep
 from schemas.expectation.week import neighbours
+from schemas.metrics import CROSS
 
 #: Conversions that the prior weighs as much as.
 PRIOR = 100
@@ -27,8 +28,9 @@ class Rates:
         """p0 of those who enter in this slot: of all traffic, or of one segment.
 
         (K + 100) / (n + 100 / prior), of the same time of the week. All traffic: the prior is its mean of four weeks. A segment: its
-        own mean, drawn towards that of all in the same way, times the stage's own rhythm; so a small one has the rate of its
-        stage, and one that was not there before has nothing else.
+        own mean, drawn towards what is usual in the same way, times the stage's own rhythm; so a small one has the usual rate, and one
+        that was not there before has nothing else. Usual for a value is the mean of all; for a cell of two values, what they would make of it if
+        they had nothing to do with each other.
         """
         key = (dimension, value, slot)
         known = self._known.get(key)
@@ -40,11 +42,22 @@ class Rates:
         counts = self.learned.parts.get(dimension, {}).get(value) if dimension else None
         if not dimension:
             return shrunk(*around(self.learned.whole, slot), self._mean)
-        usual = self.rate(slot)
+        usual = self.rate(slot) / self._mean
         if counts is None:
-            return usual
-        mean = shrunk(counts.entered, counts.converted, self._mean)
-        return shrunk(*around(counts, slot), bounded(mean * usual / self._mean))
+            return bounded(self._usual_mean(dimension, value) * usual)
+        return shrunk(*around(counts, slot), bounded(self._own_mean(dimension, value, counts) * usual))
+
+    def _own_mean(self, dimension: str, value: str, counts: Counts) -> float:
+        return shrunk(counts.entered, counts.converted, self._usual_mean(dimension, value))
+
+    def _usual_mean(self, dimension: str, value: str) -> float:
+        found = self._mean
+        if CROSS in dimension:
+            for one, own in zip(dimension.split(CROSS), value.split(CROSS), strict=False):
+                counts = self.learned.parts.get(one, {}).get(own)
+                if counts is not None:
+                    found *= self._own_mean(one, own, counts) / self._mean
+        return bounded(found)
 
 
 def around(counts: Counts, slot: int) -> tuple[int, int]:

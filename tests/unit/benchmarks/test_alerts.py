@@ -39,12 +39,12 @@ def simulated() -> Cohorts:
     )
 
 
-def _counts(whole: Cohorts, row: int | None, day: int) -> Counts:
+def _counts(whole: Cohorts, row: int | list[int] | None, day: int) -> Counts:
     """What the product's query counts in the four weeks before this day."""
     slots: dict[int, list[int]] = {}
     for quarter in range((day * DAY - 4 * WEEK) // 15, day * DAY // 15):
         minutes = slice(quarter * 15, quarter * 15 + 15)
-        rows = slice(None) if row is None else slice(row, row + 1)
+        rows = slice(None) if row is None else row
         found = slots.setdefault(quarter % SLOTS, [0, 0])
         found[0] += int(whole.entered[rows, minutes].sum())
         found[1] += int(whole.converting[rows, minutes].sum())
@@ -67,6 +67,35 @@ def test_rates_are_those_of_the_product(simulated: Cohorts, day: int) -> None:
         assert of_stage[0, day - 28, slot] == pytest.approx(rates.rate(slot), rel=1e-12)
         for row in range(len(SEGMENTS)):
             assert of_segments[row, day - 28, slot] == pytest.approx(rates.rate(slot, "channel", str(row)), rel=1e-12)
+
+
+def test_rates_of_cells_are_those_of_the_product(simulated: Cohorts) -> None:
+    day, stage = 28, counted(*(each.sum(axis=0, keepdims=True) for each in (simulated.entered, simulated.converting)))
+    named = {"a×m": ([0, 1], [0, 2]), "a×n": ([0, 1], [1]), "b×m": ([2], [0, 2])}
+    values = [
+        counted(
+            *(
+                np.array([each[rows[part]].sum(axis=0) for rows in named.values()])
+                for each in (simulated.entered, simulated.converting)
+            )
+        )
+        for part in (0, 1)
+    ]
+    parts = {
+        "channel": {"a": _counts(simulated, [0, 1], day), "b": _counts(simulated, 2, day)},
+        "device": {"m": _counts(simulated, [0, 2], day), "n": _counts(simulated, 1, day)},
+        "channel×device": {cell: _counts(simulated, row, day) for row, cell in enumerate(named)},
+    }
+    cells = parts["channel×device"]
+    parts["channel×device"] = {
+        name: each if each.converted >= 1000 else Counts(each.entered, each.converted) for name, each in cells.items()
+    }
+    curve = learn_curve({0: 1}, STEP, LONGEST)
+    rates = Rates(LearnedStep("", 0, 0, 0, _counts(simulated, None, day), curve, parts))
+    of_cells = segment_rates(counted(simulated.entered, simulated.converting), stage, values)
+    for slot in range(0, SLOTS, 41):
+        for row, cell in enumerate(named):
+            assert of_cells[row, 0, slot] == pytest.approx(rates.rate(slot, "channel×device", cell), rel=1e-12)
 
 
 def test_expected_conversions_are_those_of_the_product(simulated: Cohorts) -> None:

@@ -66,9 +66,23 @@ def test_a_small_segment_has_the_rate_of_its_stage() -> None:
     assert rates.rate(0, "channel", "paid") == pytest.approx(0.1, rel=0.04)
     assert rates.rate(0, "channel", "email") == pytest.approx(0.1, rel=0.02)
     assert rates.rate(0, "channel", "direct") == pytest.approx((1_000 + 100) / (50_000 + 100 / rates.rate(0)), rel=1e-3)
-    assert rates.rate(0, "channel", "never seen") == rates.rate(0)
+    assert rates.rate(0, "channel", "never seen") == pytest.approx(rates.rate(0))
     assert rates.knows("channel", "paid")
     assert not rates.knows("channel", "never seen")
+
+
+def test_a_small_cell_has_the_rate_that_its_two_values_make() -> None:
+    whole = Counts(1_000_000, 100_000)
+    parts = {
+        "channel": {"paid": Counts(500_000, 25_000)},
+        "device": {"tablet": Counts(200_000, 10_000)},
+        "channel×device": {"paid×tablet": Counts(10, 0)},
+    }
+    rates = Rates(learned(whole, **parts))
+    half = 0.05 / 0.1
+    for cell in ("paid×tablet", "paid×tablet that nobody had"):
+        expected = 0.1 * half * (half if cell == "paid×tablet" else 1)
+        assert rates.rate(0, "channel×device", cell) == pytest.approx(expected, rel=0.02)
 
 
 def test_a_segment_follows_the_rhythm_of_its_stage() -> None:

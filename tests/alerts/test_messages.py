@@ -106,9 +106,15 @@ def test_hostile_values_stay_text(world: World) -> None:
 def test_a_stage_and_its_segment_are_one_message(world: World) -> None:
     """Inhibited, in fact: the stage's page names the segment."""
     segment = {**DROP, "alertname": "FunnelSegmentConversionDrop", "dimension": "channel", "value": "instagram"}
-    world.manager.post([fired(DROP, told_of_a_fall()), fired(segment, told_of_a_fall())])
+    other = {**segment, "funnel_site": "other.example"}
+    world.manager.post([fired(DROP, told_of_a_fall())])
     until(lambda: world.web.at("/marketers"), "the page")
-    assert [one["labels"]["alertname"] for one in world.web.at("/marketers")[0]["alerts"]] == ["FunnelConversionDrop"]
+    world.manager.post([fired(segment, told_of_a_fall()), fired(other, told_of_a_fall())])
+    until(lambda: len(world.web.at("/marketers")) > 1, "the page of the other site")
+    told = [one["labels"] for body in world.web.at("/marketers") for one in body["alerts"]]
+    assert {(one["alertname"], one["funnel_site"]) for one in told} == {
+        ("FunnelConversionDrop", "shop.example"), ("FunnelSegmentConversionDrop", "other.example"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,16 @@ from pathlib import Path
 import clickhouse_connect
 import pytest
 from clickhouse_connect.driver.client import Client
+from hypothesis import HealthCheck, settings
 
 from schemas.errors import SinkError
 from sinks.embedded import jars
 from sinks.embedded.clickhouse import EmbeddedClickHouse
 from sinks.embedded.kafka import EmbeddedKafka
+
+# How fast examples are made says nothing of the code, and much of the machine.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

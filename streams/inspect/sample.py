@@ -95,7 +95,7 @@ async def _read(consumer: Any, ends: dict[Any, int], each: int) -> list[Sampled]
         for place, records in (await consumer.getmany(*ends, timeout_ms=200)).items():
             heard = time.monotonic()
             found[place] += [
-                Sampled(record.value, record.key, record.partition, record.timestamp)
+                Sampled(record.value, record.key, place.partition, record.timestamp)
                 for record in records
                 if record.offset < ends[place]
             ]

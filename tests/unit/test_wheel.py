@@ -32,7 +32,7 @@ for offset, name in enumerate("ab"):
     partition.event(offset, Event(event=name, ts=offset, event_id=name, visitor_id="v"))
 result = partition.finish()
 print(streams.__file__)
-print(len(result.made.packed), sorted((row.kind, row.to_stage, row.outcome) for row in result.rows))
+print(result.made.count, sorted((row.kind, row.to_stage, row.outcome) for row in result.rows))
 exit_code(["--version"])
 """
 ROWS = [("end", "B", "converted"), ("enter", "A", ""), ("enter", "B", "")]

@@ -27,7 +27,7 @@ def instagram_fails(at: int, channel: str) -> float:
 
 
 def test_a_fault_of_one_channel_is_one_page_that_says_when_who_and_how_much() -> None:
-    (page,) = told(attempts(DAYS, share=instagram_fails))
+    (page,) = told(attempts(DAYS, share=instagram_fails, seed=4))
     assert (page.alert, page.stage, page.following) == (n.DROP, "checkout", "buy")
     late = page.paged - FAULT
     assert 5 * MINUTE < late < 90 * MINUTE
@@ -36,6 +36,10 @@ def test_a_fault_of_one_channel_is_one_page_that_says_when_who_and_how_much() ->
     assert page.responsible is not None
     assert (page.responsible.dimension, page.responsible.value) == ("channel", "instagram")
     assert page.responsible.posterior > 0.9
+    others = [told(attempts(DAYS, share=instagram_fails, seed=seed))[0].responsible for seed in (3, 5, 6, 7)]
+    assert (
+        sum(other is not None and other.value == "instagram" for other in others) >= 3
+    )  # the first minutes can mislead
     # 6 hours of 2 a minute, 35 % of them, half of which convert: 126; those who stay go on to be expected: up to 175
     assert 90 < page.missing < 230
     assert page.money is not None

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,7 +34,10 @@ class Usage(msgspec.Struct, frozen=True):
 def usage_of(pid: int) -> Usage:
     """What a running process has used up to now. Raises psutil.Error if there is none."""
     process = psutil.Process(pid)
-    cpu = sum(sum(each.cpu_times()[:4]) for each in (process, *process.children(recursive=True)))
+    cpu = sum(process.cpu_times()[:4])
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile: its time is its parent's now
+            cpu += sum(child.cpu_times()[:4])
     return Usage(cpu, time.time(), peak_rss(process))
 
 

@@ -54,7 +54,10 @@ Three more workloads and one more way of running, **without a bar**, for the pro
 
 ## Where the time goes
 
-The worker on *dense*, sampled 500 times a second (py-spy), idle time left out; a sample lies where Python was, so cache misses count where the cold data is touched.
+The shares below were sampled (py-spy, 500 times a second, idle time left out) before records were read in C and attempts ended there, at 11 µs an event
+without expiry. Decoding and the Python around the engine, half of it all, have shrunk to about 1 µs an event since (`python -m benchmarks.engine`,
+*take*); what was outside them is what it was, and most of what is left: record batches, producing, fetching, the drop-offs' JSON, the counters. They have not been
+sampled anew.
 
 | part | share |
 |---|---|

@@ -17,13 +17,14 @@ from schemas.settings.layers import CONFIG_VARIABLE
 from schemas.settings.reference import reference
 from sinks.embedded.jars import KAFKA_VERSION
 from streams.cli import cli
+from tests.deploy.strict_yaml import load
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
-    loaded = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    loaded = load((ROOT / "docker-compose.yml").read_text())
     assert isinstance(loaded, dict)
     return loaded
 
@@ -126,9 +127,19 @@ def test_the_workers_settings_exist(compose: dict[str, Any]) -> None:
         assert name == CONFIG_VARIABLE or f"`{name.removesuffix('_FILE')}`" in known, name
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "grafana").rglob("*.y*ml")), ids=lambda path: str(path.name))
+@pytest.mark.parametrize(
+    "path",
+    sorted([*(ROOT / "grafana").rglob("*.y*ml"), *(ROOT / "deploy/compose").rglob("*.y*ml")]),
+    ids=lambda path: str(path.name),
+)
 def test_what_prometheus_and_grafana_are_given_is_yaml(path: Path) -> None:
-    assert isinstance(yaml.safe_load(path.read_text()), dict)
+    assert isinstance(load(path.read_text()), dict)
+
+
+def test_a_key_that_stands_twice_would_be_seen() -> None:
+    again = re.sub("( +FUNNELWATCH_WEB_LISTEN: .*\n)", r"\1\1", (ROOT / "docker-compose.yml").read_text())
+    with pytest.raises(yaml.constructor.ConstructorError, match="FUNNELWATCH_WEB_LISTEN stands twice"):
+        load(again)
 
 
 def test_grafana_data_sources_point_at_the_services(compose: dict[str, Any]) -> None:

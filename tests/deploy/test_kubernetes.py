@@ -19,6 +19,7 @@ from schemas.settings.layers import CONFIG_VARIABLE
 from schemas.settings.reference import reference
 from streams.cli import cli, exit_code
 from tests.alerts.promtool import need_promtool
+from tests.deploy.strict_yaml import load, load_all
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes"
 RULES = FOLDER / "monitoring" / "rules.yaml"
@@ -32,9 +33,9 @@ MODELS = {
 def resources(folder: Path = FOLDER) -> list[dict[str, Any]]:
     """What the kustomization names, in its folders, too."""
     found: list[dict[str, Any]] = []
-    for name in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
+    for name in load((folder / "kustomization.yaml").read_text())["resources"]:
         place = folder / name
-        found += resources(place) if place.is_dir() else list(yaml.safe_load_all(place.read_text()))
+        found += resources(place) if place.is_dir() else load_all(place.read_text())
     return found
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from clickhouse_connect.driver.client import Client
 from kafka.admin import KafkaAdminClient
 
 from sinks.embedded import kafka as embedded
 from sinks.embedded.kafka import EmbeddedKafka
 from tests.alerts.promtool import need_promtool
+from tests.deploy.strict_yaml import load
 
 ROOT = Path(__file__).parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+COMPOSE: dict[str, Any] = load((ROOT / "docker-compose.yml").read_text())
 #: Variables that the image hands to Java, not to the broker.
 NOT_PROPERTIES = {"KAFKA_HEAP_OPTS"}
 

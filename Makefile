@@ -48,12 +48,15 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# After a change of dependencies. One lock for every supported Python; one without the extras, for the image; one for `make bench`; one for .ci/audit.
+# After a change of dependencies. One lock for every supported Python; one without the extras, for the image, and one of what builds
+# its wheel; one for `make bench`; one for .ci/audit.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+BUILD_NEEDS := $(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 lock:
 	$(COMPILE) --extra embedded --extra dev pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml -o requirements-worker.lock
+	$(BUILD_NEEDS) | $(COMPILE) - -o requirements-build.lock
 	$(COMPILE) --extra bench pyproject.toml -o requirements-bench.lock
 	echo 'pip-audit>=2.9' | $(COMPILE) - -o requirements-audit.lock
 

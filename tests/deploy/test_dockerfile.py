@@ -9,11 +9,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
 import msgspec
 import pytest
 from dockerfile_parse import DockerfileParser
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 SCRATCH = ("__pycache__", "*.so")
@@ -58,7 +62,29 @@ def test_the_image_is_slim_unprivileged_and_tells_its_health(instructions: list[
     assert json.loads(values(instructions, "ENTRYPOINT", 1)[0]) == ["funnelwatch"]
     command = values(instructions, "HEALTHCHECK", 1)[0].partition("CMD ")[2]
     compile(json.loads(command)[2], "HEALTHCHECK", "exec")
-    assert all("--require-hashes" in value for value in values(instructions, "RUN", 0) if "-r " in value)
+
+
+def test_pip_takes_nothing_from_an_index_that_has_no_hash(instructions: list[Instruction]) -> None:
+    calls = [call for value in values(instructions, "RUN", 0) for call in re.findall(r"/pip (.*?)(?: &&|$)", value)]
+    assert len(calls) == 4
+    for call in calls:
+        locked = "--require-hashes" in call and "-r requirements-" in call
+        assert locked or ("--no-deps" in call and ("--no-build-isolation" in call or call.endswith(".whl"))), call
+
+
+def test_the_lock_holds_all_that_builds_the_wheel() -> None:
+    pinned = {}
+    for line in (ROOT / "requirements-build.lock").read_text().splitlines():
+        if found := re.match(r"([\w.-]+)==([^\s;]+)", line):
+            pinned[canonicalize_name(found[1])] = found[2]
+    wanted = [
+        Requirement(text) for text in tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    ]
+    while wanted:
+        need = wanted.pop()
+        if need.marker is None or need.marker.evaluate({"extra": ""}):
+            assert pinned[canonicalize_name(need.name)] in need.specifier, need
+            wanted += map(Requirement, requires(need.name) or ())
 
 
 def test_what_is_copied_is_there_and_not_ignored(instructions: list[Instruction]) -> None:
@@ -82,7 +108,12 @@ def test_its_commands_make_a_worker_with_its_compiled_part(instructions: list[In
             shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns(*SCRATCH))
         else:
             shutil.copy(ROOT / name, source / name)
-    here = {"/opt/funnelwatch": str(target), "python -m venv": f"{sys.executable} -m venv", " --no-cache-dir": ""}
+    here = {
+        "/opt/funnelwatch": str(target),
+        "/opt/build": str(tmp_path / "build"),
+        "python -m venv": f"{sys.executable} -m venv",
+        " --no-cache-dir": "",
+    }
     quick = os.environ | {"PIP_NO_COMPILE": "1"}
     for value in values(instructions, "RUN", 0)[1:]:  # the first one installs the compiler
         command = re.sub("|".join(map(re.escape, here)), lambda found: here[found[0]], value)

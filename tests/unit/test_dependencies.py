@@ -63,9 +63,9 @@ def test_every_dependency_is_imported_or_has_its_reason(
     assert names - used - reasons.keys() == set()
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-worker.lock", "requirements-bench.lock"])
+@pytest.mark.parametrize("lock", sorted(path.name for path in ROOT.glob("requirements*.lock")))
 def test_everything_in_a_lock_has_hashes(lock: str) -> None:
     text = (ROOT / lock).read_text().replace("\\\n", " ")
     pinned = [line for line in text.splitlines() if line and not line.startswith(("#", " "))]
-    assert len(pinned) > 20
+    assert len(pinned) > 4
     assert [line for line in pinned if "==" not in line or "--hash=sha256:" not in line] == []

@@ -47,13 +47,14 @@ AGAINST = ((None, RED), (-0.3, ORANGE), (-0.1, GREEN))
 _BY_FUNNEL, _BY_MONEY = (FUNNEL,), (FUNNEL, "currency")
 #: The project's alerts (the watchdog fires always): those of the chosen funnels, and those of the pipeline, which have no funnel.
 _ALERTS = ('alertname=~"Funnel.+"', 'alertname!="FunnelWatchdog"', f'{SITE}=~"$site|"', f'{FUNNEL}=~"$funnels|"')
+_WATCHDOG = promql.select("ALERTS", (promql.FIRING, 'alertname="FunnelWatchdog"'))
 _TO_FUNNEL = link(FUNNEL_UID, funnel="${__value.raw:percentencode}")
 _NO_ATTEMPTS = "no attempts in this range"
 
 _TILES = (
     tile(
         Words("Alerts", "Alerts that fire now for these funnels. 0: nothing burns.", "no alert rules"),
-        now(f"count({promql.select('ALERTS', (promql.FIRING, *_ALERTS))}) or vector(0)"),
+        now(f"count({promql.select('ALERTS', (promql.FIRING, *_ALERTS))}) or 0 * count({_WATCHDOG})"),
         COUNT, ((None, GREEN), (1, RED)),
     ),
     tile(

@@ -71,17 +71,26 @@ def onward(by: tuple[str, ...], window: str, matchers: Matchers) -> str:
     return ratio(net(STAGE_CONVERSIONS, by, window, matchers), net(STAGE_ENTERED, by, window, matchers))
 
 
-def expected(by: tuple[str, ...], window: str, matchers: Matchers) -> str:
-    """Conversions that the baseline leads one to expect; no series while it learns."""
-    return rise(STAGE_EXPECTED_CONVERSIONS, by, window, matchers)
+def expected(by: tuple[str, ...], window: str, matchers: Matchers, whole: Matchers = ()) -> str:
+    """Conversions that the baseline leads one to expect; no series while it learns.
+
+    `by` has funnel and stage. Nor of a stage that was still learned in part of the window: an hour's expectation beside a day's conversions would
+    be no figure at all. `whole`: series that tell how long, `matchers` themselves if none are given.
+    """
+    stages, long = f"{FUNNEL}, {STAGE}", whole or matchers
+    counted, known = (
+        f"sum by ({stages}) (count_over_time({select(metric.name, long)}[{window}]))"
+        for metric in (STAGE_CONVERSIONS, STAGE_EXPECTED_CONVERSIONS)
+    )
+    return f"({rise(STAGE_EXPECTED_CONVERSIONS, by, window, matchers)} and on ({stages}) {known} > 0.95 * {counted})"
 
 
-def missing(by: tuple[str, ...], window: str, matchers: Matchers) -> str:
+def missing(by: tuple[str, ...], window: str, matchers: Matchers, whole: Matchers) -> str:
     """Expected conversions of a stage that did not come; below 0 where more came.
 
     Retractions, few as they are, are left out: over all segments of a day they would be a third of the samples read.
     """
-    return f"({expected(by, window, matchers)} - {rise(STAGE_CONVERSIONS, by, window, matchers)})"
+    return f"({expected(by, window, matchers, whole)} - {rise(STAGE_CONVERSIONS, by, window, matchers)})"
 
 
 def lost_conversions(by: tuple[str, ...], window: str, matchers: Matchers, whole: Matchers) -> str:
@@ -92,7 +101,7 @@ def lost_conversions(by: tuple[str, ...], window: str, matchers: Matchers, whole
     """
     reached = f"({net(STAGE_CONVERSIONS, (FUNNEL, STAGE), DAY, whole)} > 0)"
     further = f"((1 / {reached}) * on ({FUNNEL}) group_left () {net(CONVERSIONS, (FUNNEL,), DAY, whole)})"
-    return f"({missing((*by, STAGE), window, matchers)} * on ({FUNNEL}, {STAGE}) group_left () {further})"
+    return f"({missing((*by, STAGE), window, matchers, whole)} * on ({FUNNEL}, {STAGE}) group_left () {further})"
 
 
 def worst_loss(by: tuple[str, ...], window: str, matchers: Matchers, whole: Matchers) -> str:

@@ -51,6 +51,10 @@ SIGNUP = Funnel(
     dimensions=("channel",),
 )
 FUNNELS = (SHOP, SIGNUP)
+#: From here on conversions of SIGNUP are expected; until then it is learned.
+LEARNED = START + 2 * HOUR
+#: From here on Prometheus has the alert rules.
+RULES = START + 30 * MINUTE
 CHANNELS = ("paid", "mail", "(none)", HOSTILE)
 LABELS = LabelPolicy(
     values={"channel": CHANNELS[:2], "device": ("mobile", "desktop")}, crosses=(("channel", "device"),), currencies=("EUR",)
@@ -178,8 +182,10 @@ def _lines(families: Iterable[Family], now: int) -> Iterator[str]:
             yield _line(
                 sample.name, {**sample.labels, "instance": "worker:6066", "job": "funnelwatch"}, sample.value, now
             )
-            if sample.name == m.STAGE_CONVERSIONS.name:
+            if sample.name == m.STAGE_CONVERSIONS.name and (now >= LEARNED or sample.labels[m.FUNNEL] == SHOP.name):
                 yield _line(m.STAGE_EXPECTED_CONVERSIONS.name, dict(sample.labels), sample.value * 1.25, now)
+    if now >= RULES:
+        yield _line("ALERTS", {"alertname": "FunnelWatchdog", "alertstate": "firing", "severity": "none"}, 1, now)
     if now >= END - 20 * MINUTE:
         alert = {
             "alertname": "FunnelConversionDrop",
@@ -188,7 +194,6 @@ def _lines(families: Iterable[Family], now: int) -> Iterator[str]:
             m.FUNNEL: SHOP.name,
             m.STAGE: "cart",
         }
-        yield _line("ALERTS", {"alertname": "FunnelWatchdog", "alertstate": "firing", "severity": "none"}, 1, now)
         yield _line("ALERTS", {**alert, "alertstate": "firing"}, 1, now)
         yield _line("ALERTS_FOR_STATE", alert, (END - 20 * MINUTE) / 1000, now)
 

@@ -196,7 +196,7 @@ class ClickHouse(msgspec.Struct, frozen=True, kw_only=True):
     flush_rows: Annotated[int, K(k.integer(1, 1_000_000), "Rows that are inserted together, at most.")] = 10_000
     flush_after: Annotated[int, K(k.DURATION, "Longest time that a row waits for others.")] = 1_000
     events: Annotated[
-        bool, K(k.FLAG, "Whether events themselves are stored (needed to backfill beyond Kafka's keep).")
+        bool, K(k.FLAG, "Whether events themselves are stored. `forget` finds a visitor's sessions in them.")
     ] = True
     events_ttl_days: Annotated[int, K(k.integer(0, 36_500), "Days that `events` keeps rows; 0 = for ever.")] = 90
     transitions_ttl_days: Annotated[

@@ -91,6 +91,6 @@ def _tell_of_other_versions(client: Client, funnel: Funnel) -> None:
     if others:
         click.echo(
             f"ClickHouse has attempts of other versions of {funnel.name!r} ({', '.join(others)}), and none of the "
-            f"version in the definitions ({funnel.version}): it was changed; see `funnelwatch backfill`.",
+            f"version in the definitions ({funnel.version}): it was changed, and begins with no history.",
             err=True,
         )

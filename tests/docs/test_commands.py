@@ -23,7 +23,7 @@ from kafka.admin import NewTopic
 
 from sinks.embedded.clickhouse import EmbeddedClickHouse
 from sinks.embedded.kafka import EmbeddedKafka
-from streams.cli import COMMANDS, cli
+from streams.cli import cli
 from streams.demo.place import free_addresses
 from streams.traffic import Traffic, TrafficConfig
 from tests.docs.elsewhere import ELSEWHERE
@@ -38,8 +38,6 @@ WITH_COMMANDS = [page for page in PAGES if commands(page)]
 EVERY = [command for page in PAGES for command in commands(page)]
 #: How a line looks that somebody might type.
 COMMAND = re.compile(r"\s*(\$ )?(funnelwatch|make|docker|kubectl|curl|python|promtool|pip)\s")
-#: Named as something to come.
-NOT_YET = {"backfill", "dead-letters", "inspect", "forget", "seed"}
 
 
 def elsewhere(command: Command) -> str | None:
@@ -167,8 +165,6 @@ def test_commands_in_the_text_exist(page: Path) -> None:
         words = text.split()
         if len(words) < 2 or words[0] != "funnelwatch" or not re.fullmatch(r"[a-z-]+", words[1]):
             continue
-        if words[1] in NOT_YET - COMMANDS.keys():
-            continue
         command = cli.get_command(click.Context(cli), words[1])
         if isinstance(command, click.Group) and len(words) > 2 and not words[2].startswith("-"):
             command = command.get_command(click.Context(command), words[2])
@@ -176,3 +172,12 @@ def test_commands_in_the_text_exist(page: Path) -> None:
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         used = {word.partition("=")[0].rstrip(",") for word in words[2:] if word.startswith("-") and word != "-"}
         assert used <= known | {"--help"}, f"{page.name}: {text}"
+
+
+def test_commands_named_in_messages_exist() -> None:
+    """What an error or a hint tells people to type."""
+    context = click.Context(cli)
+    files = [path for folder in ("streams", "sinks", "schemas", "grafana") for path in (ROOT / folder).rglob("*.py")]
+    named = {name for path in files for name in re.findall(r"`funnelwatch ([a-z][a-z-]*)", path.read_text())}
+    assert len(named) > 8
+    assert {name for name in named if cli.get_command(context, name) is None} == set()

@@ -23,6 +23,10 @@ settings.load_profile("patient")
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--images", metavar="FOLDER", type=Path, help="write the documentation's pictures anew: docs/img")
+
+
 @pytest.fixture(scope="session")
 def kafka_jars() -> Path:
     """The folder of Kafka's jars; skips where they are neither cached nor to be had."""

@@ -134,11 +134,13 @@ class Artist:
             converted=converted, converted_before=converted_before, rate=share(converted, started),
             rate_before=share(converted_before, started_before),
             change=compared(converted, started, converted_before, started_before),
-            recovered=figures.of(m.RECOVERED), open=sum(record.open.get(funnel.name, 0) for record in heard),
+            recovered=figures.of(m.RECOVERED),
+            open=sum(record.open.get(funnel.name, 0) for record in heard) if heard else None,
             money=money(figures), events=figures.by_last_label(m.EVENTS),
             expectation=expectation(ready), ready_at=min((at for at in ready.values() if at), default=None),
             workers=[seen(record, funnel, now) for record in workers],
-            as_of=min((record.at for record in heard), default=None), lag=sum(lags) if lags else None,
+            as_of=min((record.at for record in heard), default=max((record.at for record in workers), default=None)),
+            lag=sum(lags) if lags else None,
             watermark=min(watermarks, default=None), alerts=alerts, problem=problem,
         )  # fmt: skip
 

@@ -113,7 +113,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     rate_before: float | None
     change: Change
     recovered: int
-    open: int
+    open: int | None
     money: list[Money]
     events: dict[str, int]
     expectation: str

@@ -2,7 +2,8 @@
 (() => {
   const wrong = [];
   const visible = (el) => el.checkVisibility({ opacityProperty: true, visibilityProperty: true });
-  const accessible = (el) => el.getAttribute("aria-label") || el.textContent.trim()
+  const byContent = "a, button, summary"; // all else is named by a label alone, whatever it holds
+  const accessible = (el) => el.getAttribute("aria-label") || (el.matches(byContent) && el.textContent.trim())
     || (el.getAttribute("aria-labelledby") ?? "").split(" ").map((id) => document.getElementById(id)?.textContent).join("").trim()
     || [...(el.labels ?? [])].map((label) => label.textContent).join("").trim();
   const colour = (text) => {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,10 +11,6 @@ from streams.live import hub
 from tests.live.chromium import Chromium, Page, find, opened
 from tests.live.site import Site
 from tests.live.story import FUNNELS
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--live-images", metavar="FOLDER", type=Path, help="write the pictures of docs/live.md: docs/img")
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,12 @@ SCREENS = {
 }  # fmt: skip
 FOCUSED = "(document.activeElement.name || document.activeElement.id || document.activeElement.className)"
 
+#: Whether one sees where the focus is.
+SEEN = """(() => {
+    const at = document.activeElement, shown = at.type === 'radio' ? at.nextElementSibling : at;
+    return getComputedStyle(shown).outlineStyle !== 'none' || at.matches('.skip');
+})()"""
+
 
 def firing(now: int) -> Alerts:
     text = "purchase: begin_checkout → purchase (channel Paid Search) fell 52 % (60.3 % → 28.9 %)"
@@ -55,9 +61,61 @@ async def test_every_screen_can_be_read_by_all(
         "rgb(17, 19, 22)" if dark else "rgb(245, 246, 247)"
     )
     assert await page.run(ACCESS) == []
-    folder: Path | None = request.config.getoption("--live-images", None)
+    folder: Path | None = request.config.getoption("--images")
     if folder is not None:
         (folder / f"{SCREENS[screen]}.png").write_bytes(await page.screenshot())
+
+
+#: What somebody might do to the page, and what the checks must then say.
+SPOILED = {
+    "document.querySelector('.line').style.color = '#bbb'; document.querySelector('.line').textContent = 'faint'": "contrast",
+    "document.body.style.color = 'rgba(0, 0, 0, 0.3)'": "contrast",
+    "document.querySelector('select').style.borderColor = '#eee'": "edge",
+    "document.querySelector('#by').parentElement.replaceWith(document.querySelector('#by'))": "no name: <select",
+    "document.querySelector('#stages').setAttribute('aria-labelledby', 'nobody')": "points nowhere: nobody",
+    "document.querySelector('#stages-title').id = 'by'": "an id stands twice",
+    "document.querySelector('main').remove()": "main: not 1",
+    "document.querySelector('select').tabIndex = 3": "[tabindex]",
+    "const made = document.createElement('h3'); made.textContent = 'x'; document.querySelector('#alerts-title').replaceWith(made)": "a level of headings",
+    "document.querySelector('thead th').removeAttribute('scope')": "th without scope: Stage",
+    "document.querySelector('#stages thead').remove()": "a table without headers",
+    "document.querySelector('#main').setAttribute('aria-live', 'polite')": "too much is announced: main",
+    "document.querySelector('#state').setAttribute('aria-live', 'assertive')": "interrupts: state",
+    "document.querySelector('select').style.cssText = 'height: 20px; min-height: 0'": "too small to hit: <select",
+    "document.querySelector('#segments-scroll').tabIndex = -1, document.querySelector('#segments').style.width = '3000px'": "can't be scrolled",
+    "document.documentElement.lang = ''": "no language",
+    "document.querySelector('h1').style.width = '3000px'": "wider than the screen",
+    "document.querySelector('#figures').remove()": "texts were looked at",
+}  # fmt: skip
+
+
+async def test_the_checks_find_what_is_spoiled(site: Site, page: Page) -> None:
+    site.take(counted(this_minute(), {"visit": {"Email": 10}}))
+    await page.goto(site.url)
+    await page.until(SHOWN)
+    check = "".join(ACCESS.splitlines(keepends=True)[1:]).strip()  # without its comment
+    for spoil, complaint in SPOILED.items():
+        found = await page.run(f"""(() => {{
+            const whole = document.body.cloneNode(true);
+            {spoil};
+            const found = {check};
+            document.body.replaceWith(whole);
+            document.documentElement.lang = 'en';
+            return found;
+        }})()""")
+        assert any(complaint in line for line in found), (spoil, found)
+    assert await page.run(ACCESS) == []
+
+
+async def test_the_check_of_the_focus_finds_one_that_is_not_shown(site: Site, page: Page) -> None:
+    site.take(counted(this_minute(), {"visit": {"Email": 10}}))
+    await page.goto(site.url)
+    await page.until(SHOWN)
+    await page.run("document.styleSheets[0].insertRule('*:focus-visible { outline: none !important; }'), 1")
+    await page.press("Tab")  # the way past the choice is a text that appears
+    assert await page.run(SEEN)
+    await page.press("Tab")
+    assert not await page.run(SEEN)
 
 
 async def test_other_states_can_be_read_too(site: Site, page: Page) -> None:
@@ -100,10 +158,7 @@ async def test_the_keyboard_alone_is_enough(site: Site, page: Page) -> None:
     for _ in range(5):
         await page.press("Tab")
         stops.append(await page.run(FOCUSED))
-        assert await page.run("""(() => {
-            const at = document.activeElement, shown = at.type === 'radio' ? at.nextElementSibling : at;
-            return getComputedStyle(shown).outlineStyle !== 'none' || at.matches('.skip');
-        })()"""), stops
+        assert await page.run(SEEN), stops
     assert stops == ["skip", "funnel", "period", "by", "segments-scroll"]
     await page.press("Tab", shift=True)
     await page.press("Tab", shift=True)

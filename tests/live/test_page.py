@@ -184,8 +184,46 @@ async def test_nobody_and_nothing_are_said(site: Site, page: Page) -> None:
     ago = msgspec.structs.replace(counted(this_minute(), FEW), at=wall_clock() - 40_000)
     site.take(ago)
     await page.until(TEXT.format("stream"), lambda text: "shop-1 is silent since" in text)
+    assert await page.run(TEXT.format("state")) == "No worker is heard"
+    age = await page.until(TEXT.format("age"))
+    assert age.startswith("as of ")
+    assert 35 <= int(age.split()[-3]) <= 90  # "40 s ago"
+    under_way = "[...document.querySelectorAll('#key dt')].find(term => term.innerText === 'Under way now').nextSibling.innerText"
+    assert await page.run(under_way) == "–"
     site.take(msgspec.structs.replace(counted(this_minute(), FEW), counts=(Counts("purchase", "another"),)))
     await page.until(TEXT.format("stream"), lambda text: "another definition" in text)
+
+
+async def test_a_worker_that_is_gone_is_told_at_the_top(site: Site, page: Page) -> None:
+    site.take(counted(this_minute(), FEW), msgspec.structs.replace(counted(this_minute(), FEW), worker="shop-2"))
+    await page.goto(site.url)
+    await page.until(SHOWN)
+    assert await page.run(TEXT.format("state")) == "Live, 2 workers"
+    site.take(msgspec.structs.replace(counted(this_minute(), FEW), worker="shop-2", at=wall_clock() - 20_000))
+    site.take(counted(this_minute(), FEW))
+    await page.until(TEXT.format("state"), lambda text: text == "Live, but 1 of 2 workers")
+    assert await page.run("document.getElementById('pulse').dataset.state") == "stale"
+
+
+async def test_many_alerts_leave_room_for_the_figures(site: Site, page: Page) -> None:
+    site.take(counted(this_minute(), FEW))
+    site.alert(Alerts("known", items=tuple(
+        msgspec.structs.replace(ALERT, name=f"Fell{number}", since=wall_clock()) for number in range(40)
+    )))  # fmt: skip
+    await page.goto(site.url)
+    await page.until(SHOWN)
+    assert await page.until("document.querySelectorAll('#alerts li').length") == 9
+    assert await page.run("document.querySelector('#alerts li:last-child').innerText") == "and 32 more in Alertmanager"
+
+
+async def test_on_a_phone_names_leave_room_for_figures(site: Site, page: Page) -> None:
+    site.take(counted(this_minute(), {"visit": {"x" * 119: 1_234_567, "a b c d e f g " * 8: 5}}))
+    await page.look(390)
+    await page.goto(site.url)
+    await page.until(SHOWN)
+    right, edge = await page.run("""["#segments tbody td", "#segments-scroll"].map(
+        found => document.querySelector(found).getBoundingClientRect().right)""")
+    assert right <= edge  # the first figure is seen without scrolling
 
 
 async def test_a_lost_connection_is_said_and_mended(site: Site, page: Page) -> None:

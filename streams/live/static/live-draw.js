@@ -12,6 +12,7 @@ const BEFORE = {
 const COURSE = { "5m": "Last hour", "15m": "Last hour", "1h": "Last hour", today: "Last 24 hours", "24h": "Last 24 hours" };
 const SIGNS = { fell: "▼", rose: "▲" };
 const MOST_SEGMENTS = 25;
+const MOST_ALERTS = 8;
 
 export const byId = (id) => document.getElementById(id);
 export const count = (n) => COUNT.format(n);
@@ -121,13 +122,13 @@ function drawAlerts({ alerts, choice, zone }, now) {
   };
   say(byId("alerts-line"), lines[alerts.state]);
   const items = [...alerts.items].sort((a, b) => (b.funnel === choice.funnel) - (a.funnel === choice.funnel));
-  redraw(byId("alerts"), [items, choice.funnel], () => items.map((alert) => {
+  redraw(byId("alerts"), [items, choice.funnel], () => [...items.slice(0, MOST_ALERTS).map((alert) => {
     const where = [alert.funnel !== choice.funnel && alert.funnel, alert.where].filter(Boolean).join(": ");
     return el("li", { "data-severity": alert.severity },
       el("span", { class: "severity" }, name(alert.severity ? alert.severity[0].toUpperCase() + alert.severity.slice(1) : "Alert")),
       el("span", { class: "text" }, name(alert.summary), where ? el("span", { class: "sub" }, name(where)) : ""),
       el("span", { class: "time" }, `since ${day(alert.since, zone, now)}${clock(alert.since, zone, false)}`));
-  }));
+  }), ...items.length > MOST_ALERTS ? [el("li", {}, el("span", { class: "text" }, `and ${count(items.length - MOST_ALERTS)} more in Alertmanager`))] : []]);
   const known = byId("alerts-news").dataset.known;
   const keys = alerts.items.map((alert) => alert.name + alert.funnel + alert.where + alert.since);
   if (alerts.state === "known") {
@@ -144,7 +145,7 @@ function drawKey(picture) {
     ["Started", count(stages[0].reached), picture.compared ? `${count(stages[0].reached_before)} ${BEFORE[choice.period]}` : "", ""],
     ["Converted", count(picture.converted), picture.compared ? `${count(picture.converted_before)} ${BEFORE[choice.period]}` : "", ""],
     ["Conversion", percent(picture.rate), picture.rate_before === null ? "" : `${percent(picture.rate_before)} ${BEFORE[choice.period]}`, picture.change],
-    ["Under way now", count(picture.open), picture.recovered ? `${count(picture.recovered)} came back after a drop-off` : "", ""],
+    ["Under way now", picture.open === null ? "–" : count(picture.open), picture.recovered ? `${count(picture.recovered)} came back after a drop-off` : "", ""],
   ];
   if (picture.money.length) {
     const [{ currency, earned, refunded }, ...others] = picture.money;

@@ -118,12 +118,11 @@ function beat() {
   }
   if (connection && Date.now() - heard > SILENCE) return tryAgain("The worker is silent");
   if (!picture || !connection) return;
-  const workers = picture.workers.filter((worker) => worker.state !== "silent").length;
-  if (age === null || age > OLD) {
-    show("stale", age === null ? "No worker is heard" : "Figures are old");
-  } else {
-    show("live", `Live, ${workers} ${workers === 1 ? "worker" : "workers"}`);
-  }
+  const all = picture.workers.length, workers = picture.workers.filter((worker) => worker.state !== "silent").length;
+  if (!workers) show("stale", "No worker is heard");
+  else if (age > OLD) show("stale", "Figures are old");
+  else if (workers < all) show("stale", `Live, but ${workers} of ${all} workers`);
+  else show("live", `Live, ${workers} ${workers === 1 ? "worker" : "workers"}`);
   say(byId("age"), age === null ? "" : age > OLD ? `as of ${clock(picture.as_of, picture.zone)}, ${duration(age)} ago` : `as of ${clock(picture.as_of, picture.zone)}`);
 }
 

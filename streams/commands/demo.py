@@ -26,7 +26,7 @@ from streams.demo.show import run_demo
 @click.option(
     "--fault-after",
     type=click.FloatRange(0),
-    default=45.0,
+    default=30.0,
     show_default=True,
     metavar="SECONDS",
     help="When the fault is switched on.",
@@ -34,10 +34,10 @@ from streams.demo.show import run_demo
 @click.option(
     "--fault-for",
     type=click.FloatRange(0, min_open=True),
-    default=75.0,
+    default=45.0,
     show_default=True,
     metavar="SECONDS",
-    help="When it is mended.",
+    help="How long until it is mended.",
 )
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="N", help="End by itself after N seconds.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Another seed, other visitors.")

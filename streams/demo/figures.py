@@ -21,7 +21,9 @@ from streams.demo.recent import Recent, latest_rows, read_recent
 from streams.live_view import LATEST_ROWS, LiveFigures
 
 #: Seconds between two readings: as long as the last one took (the engine has other work), within these bounds.
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.4, 2.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 3.0
+#: Seconds after which the worker is asked again how far it is behind: each time it writes thousands of series for it.
+LAG_SECONDS = 6.0
 #: Seconds over which events per second are measured.
 RATE_SECONDS = 5.0
 #: The segments in which a fault is looked for: each value of the first, and both together.
@@ -45,6 +47,8 @@ class Reader(Background):
         self._counts: deque[tuple[float, int]] = deque()
         self._known: dict[str, tuple[Report, Recent | None]] = {}
         self._readings = 0
+        self._lag: int | None = None
+        self._lag_asked = 0.0
         self.now = Reading(figures=LiveFigures(reports=()))
 
     def _run(self) -> None:
@@ -81,7 +85,7 @@ class Reader(Background):
             reports=tuple(self._known[funnel.name][0] for funnel in self._funnels),
             recent={name: shares.levels for name, (_, shares) in self._known.items() if shares is not None},
             events_per_second=self._rate(report.events["read"]),
-            lag=worker_lag(self._settings.web.listen, TOPIC),
+            lag=self._waiting(),
             dead_letters=report.events["invalid"],
             watermark=watermark,
             latest=() if watermark is None else latest_rows(client, watermark, LATEST_ROWS),
@@ -94,6 +98,12 @@ class Reader(Background):
         if reached is None:
             return report, None
         return report, read_recent(client, funnel, reached, BY if funnel is self._funnels[0] else ())
+
+    def _waiting(self) -> int | None:
+        """Records that the worker had not applied some seconds ago."""
+        if self._lag is None or time.monotonic() - self._lag_asked >= LAG_SECONDS:
+            self._lag, self._lag_asked = worker_lag(self._settings.web.listen, TOPIC), time.monotonic()
+        return self._lag
 
     def _rate(self, read: int) -> float:
         """Records a second, over the last seconds."""

@@ -13,7 +13,7 @@ SHOWN = 6
 
 
 class Story:
-    """Lines in the order in which they were told, each with the clock's time. Any thread may tell."""
+    """Lines in the order in which they were told, each with the clock's time in UTC, which is the shop's. Any thread may tell."""
 
     def __init__(self, fault: Fault | None = None) -> None:
         self._fault, self._lock = fault, Lock()
@@ -24,10 +24,10 @@ class Story:
 
     def tell(self, text: str) -> None:
         """Adds a line; a break in it begins another one."""
-        now = time.strftime("%H:%M:%S")
+        now = time.strftime("%H:%M:%S UTC", time.gmtime())
         first, *more = text.splitlines()
         with self._lock:
-            self._lines += [f"{now}  {first}", *(f"          {line}" for line in more)]
+            self._lines += [f"{now}  {first}", *(f"              {line}" for line in more)]
 
     def reached(self, watermark: int | None) -> None:
         """Event time has come so far (ms): the bug and its fix are told when they are there."""
@@ -75,7 +75,7 @@ def message_text(alert: dict[str, Any]) -> str:
     labels, notes = alert.get("labels", {}), alert.get("annotations", {})
     what = notes.get("summary") or labels.get("alertname", "an alert")
     if alert.get("status") == "resolved":
-        return f"OVER: {notes.get('what') or what}"
+        return f"OVER: {_step(labels) or notes.get('what') or what}"
     text = f"PAGE to team {labels.get('team') or 'shop'}: {what}"
     if notes.get("responsible"):
         text += f"\nresponsible: {notes['responsible']}"
@@ -83,3 +83,9 @@ def message_text(alert: dict[str, Any]) -> str:
             missing = [f"about {notes['missing_conversions']} conversions", notes.get("missing_money") or ""]
             text += f"; missing so far: {', '.join(filter(None, missing))}"
     return text
+
+
+def _step(labels: dict[str, str]) -> str:
+    """The step of all alerts of a group: which of its segments was the last to recover says nothing."""
+    named = [labels.get(label, "") for label in ("funnel", "funnel_stage", "next_stage")]
+    return f"{named[0]}: {named[1]} → {named[2]}" if all(named) else ""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -23,11 +26,15 @@ from schemas.settings import load_settings
 from sinks.clickhouse.client import connect, rows_of
 from streams.demo.alarm import installed
 from streams.demo.plan import HISTORY, Wish, timeline
+from tests.live.chromium import Chromium, find, opened
 
 pytest.importorskip("chdb", reason="no embedded ClickHouse: chdb is not installed (funnelwatch[embedded])")
 
 PAGE = re.compile(r"PAGE to team shop: purchase: begin_checkout → purchase .*fell")
-WISH = Wish(seed=7, visitors_per_day=200_000.0, fault_after=1.0, fault_for=600.0)
+FAULT_AFTER, FAULT_FOR = 20.0, 40.0
+WISH = Wish(seed=7, visitors_per_day=200_000.0, fault_after=FAULT_AFTER, fault_for=FAULT_FOR)
+#: What the live page is asked for.
+SHOWN = {"funnel": "purchase", "by": "channel×device", "period": "5m"}
 #: So many checkouts of the segment on each side of the fault's beginning, each with ten minutes of event time to buy in.
 CHECKOUTS, MINUTES = 30, 10
 CHECKOUT, PURCHASE = 3, 5
@@ -36,7 +43,7 @@ SEGMENT = """
 SELECT entry_time >= fromUnixTimestamp64Milli({fault:Int64}, 'UTC') AS fault, count(), countIf(bitTest(reached, {bought:UInt8}))
 FROM attempts_v
 WHERE funnel = 'purchase' AND dimensions['device'] = 'mobile' AND dimensions['channel'] = 'Paid Social'
-    AND bitTest(reached, {checkout:UInt8})
+    AND bitTest(reached, {checkout:UInt8}) AND entry_time < fromUnixTimestamp64Milli({mended:Int64}, 'UTC')
     AND entry_time < (SELECT min(watermark) FROM progress_v WHERE funnel = 'purchase') - toIntervalMinute({minutes:UInt8})
 GROUP BY fault"""
 BEGINNING = "SELECT toUnixTimestamp64Milli(min(entry_time)) FROM attempts_v WHERE funnel = 'purchase'"
@@ -110,11 +117,20 @@ def expected_conversions(config: Path) -> float:
     )
 
 
-def scrape_seconds(config: Path) -> float:
-    """How long the worker's metrics take now."""
-    began = time.monotonic()
-    expected_conversions(config)
-    return time.monotonic() - began
+def missed_scrapes(demo: Running) -> float:
+    """The share of the last minute's scrapes of worker or sink that failed, as Prometheus tells."""
+    found = re.search(r"http://(\S+) \(Prometheus\)", demo.said)
+    assert found is not None, demo.said
+    query = urllib.parse.urlencode({"query": "1 - min(avg_over_time(up[1m]))"})
+    with suppress(OSError), urllib.request.urlopen(f"http://{found[1]}/api/v1/query?{query}", timeout=30) as answer:
+        for one in msgspec.json.decode(answer.read())["data"]["result"]:
+            return float(one["value"][1])
+    return 0.0
+
+
+def starved(demo: Running) -> bool:
+    """Whether the bug is over, and Prometheus could not see enough of it."""
+    return "  the bug is fixed\n" in demo.said and missed_scrapes(demo) > 0.1
 
 
 class Rates(msgspec.Struct):
@@ -133,7 +149,13 @@ def rates(config: Path) -> Rates:
         (beginning,) = rows_of(client, "find the beginning", BEGINNING)[0]
         fault = timeline(WISH, int(beginning) + HISTORY).fault
         assert fault is not None
-        scope = {"fault": fault.start_ms, "checkout": CHECKOUT, "bought": PURCHASE, "minutes": MINUTES}
+        scope = {
+            "fault": fault.start_ms,
+            "mended": fault.end_ms,
+            "checkout": CHECKOUT,
+            "bought": PURCHASE,
+            "minutes": MINUTES,
+        }
         found = Rates()
         for during, checkouts, bought in rows_of(client, "read the segment", SEGMENT, scope):
             setattr(found, "during" if during else "before", (int(checkouts), int(bought)))
@@ -144,27 +166,79 @@ def rates(config: Path) -> Rates:
         client.close()
 
 
+def caught(picture: dict[str, Any]) -> bool:
+    """Whether the live page shows the fall where it is, and the page that went out for it."""
+    fell = {segment["value"] for segment in picture["segments"] if segment["changes"][PURCHASE] == "fell"}
+    alerts = [alert for alert in picture["alerts"]["items"] if alert["severity"] == "page"]
+    return "Paid Social×mobile" in fell and any("begin_checkout → purchase" in alert["where"] for alert in alerts)
+
+
+def until_caught(config: Path, seconds: float = 40.0) -> None:
+    """Looks at the live page, as the worker sends it, until the fall is on it."""
+    deadline, listen = time.monotonic() + seconds, load_settings(config, {}, {}).web.listen
+    with urllib.request.urlopen(f"http://{listen}/live?{urllib.parse.urlencode(SHOWN)}", timeout=30) as answer:
+        for line in answer:
+            message = msgspec.json.decode(line.removeprefix(b"data: ")) if line.startswith(b"data: ") else {}
+            if "picture" in message and caught(message["picture"]):
+                return
+            assert time.monotonic() < deadline, message
+    raise AssertionError("the stream has ended")
+
+
+async def take_picture(config: Path, folder: Path, profile: Path) -> None:
+    """The live page as it is now, in a real browser."""
+    program = find()
+    assert program is not None, "pictures need a Chromium"
+    browser = Chromium(program, profile)
+    try:
+        async with opened(browser) as page:
+            await page.look(1280)
+            await page.goto(f"http://{load_settings(config, {}, {}).web.listen}/?{urllib.parse.urlencode(SHOWN)}")
+            await page.until(
+                "!!(document.querySelector('#alerts [data-severity=page]') && document.querySelector('#segments .fell'))"
+            )
+            (folder / "demo.png").write_bytes(await page.screenshot())
+    finally:
+        browser.kill()
+
+
+def minute_of(text: str) -> int:
+    """Minutes of the day of `20:48:40` or `20:48`."""
+    return int(text[:2]) * 60 + int(text[3:5])
+
+
 @pytest.mark.slow
-def test_figures_move_the_fault_shows_and_ctrl_c_leaves_nothing(start: Callable[..., Running]) -> None:
-    demo = start("--fault-after", "1", "--fault-for", "600", "--visitors-per-day", "200000")
-    config, found = demo.directory / "funnelwatch.toml", Rates()
-
-    def enough() -> bool:
-        nonlocal found
-        found = rates(config) if "Ctrl-C ends all" in demo.said else found
-        return min(found.before[0], found.during[0]) >= CHECKOUTS
-
-    demo.until(enough, 200.0)
-    # Those who have just come to the checkout have not bought yet: both rates are lower than they will be.
-    assert found.before[1] / found.before[0] > 0.3
-    assert found.during[1] / found.during[0] < 0.6 * found.before[1] / found.before[0]
-    demo.until(lambda: len(set(re.findall(r"purchase: visit ([0-9,]+)", demo.said))) >= 3)
-    visits = [int(number.replace(",", "")) for number in re.findall(r"purchase: visit ([0-9,]+)", demo.said)]
-    assert visits == sorted(visits)
-    assert expected_conversions(config) > 0  # learned from the weeks before
-    assert f"  worker      http://{load_settings(config, {}, {}).web.listen}/metrics" in demo.said
-    demo.until(lambda: "mobile × instagram loses 80% at purchase" in demo.said)
-    demo.until(lambda: "  a bug goes live: mobile × instagram can't get past purchase (80% fail)\n" in demo.said)
+def test_the_story_is_told_and_ctrl_c_leaves_nothing(
+    start: Callable[..., Running], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    demo = start("--fault-after", f"{FAULT_AFTER:g}", "--fault-for", f"{FAULT_FOR:g}", "--visitors-per-day", "200000")
+    config, began = (
+        demo.directory / "funnelwatch.toml",
+        "a bug goes live: mobile × instagram can't get past purchase (80% fail)",
+    )
+    demo.until(lambda: f" UTC  {began}\n" in demo.said, 200.0)
+    assert "mobile × instagram loses 80% at purchase" in demo.said
+    told = installed() is not None
+    if told:
+        demo.until(lambda: PAGE.search(demo.said) is not None or starved(demo))
+    if PAGE.search(demo.said) is not None:
+        page, responsible = demo.said.partition("PAGE to team shop")[2].splitlines()[:2]
+        assert "responsible: channel×device Paid Social×mobile" in responsible
+        line = next(line for line in demo.said.splitlines() if line.endswith(began))
+        since = re.search(r"since \w+ \d+ \w+, (\d\d:\d\d)", page)
+        assert since is not None, page
+        assert (minute_of(since[1]) - minute_of(line)) % 1440 in (0, 1, 1439), f"{line}\n{page}"
+        until_caught(config)
+        folder: Path | None = request.config.getoption("--images")
+        if folder is not None:
+            asyncio.run(take_picture(config, folder, tmp_path / "chromium"))
+    elif not told:
+        assert "Prometheus and Alertmanager are not installed: nobody is paged" in demo.said
+    demo.until(lambda: "  the bug is fixed\n" in demo.said)
+    figures_are_right(demo, config)
+    over = "  OVER: purchase: begin_checkout → purchase\n"
+    if PAGE.search(demo.said) is not None:
+        demo.until(lambda: over in demo.said or starved(demo))
 
     assert len(demo.processes()) >= 6  # the demo, Kafka, ClickHouse, the worker and the sink with their guards
     demo.process.send_signal(signal.SIGINT)
@@ -172,25 +246,31 @@ def test_figures_move_the_fault_shows_and_ctrl_c_leaves_nothing(start: Callable[
     assert demo.nothing_left(), demo.processes()
     assert "Traceback" not in demo.said
     assert demo.said.endswith("stays until the next demo.\n")
-    assert sorted(path.name for path in demo.directory.parent.iterdir()) == ["demo-data", "output"]
-
-
-@pytest.mark.slow
-def test_the_marketer_is_paged(start: Callable[..., Running]) -> None:
-    if installed() is None:
-        pytest.skip("Prometheus or Alertmanager is not installed: run .ci/tools as root on Debian")
-    demo = start("--fault-after", "10", "--fault-for", "60", "--visitors-per-day", "200000")
-    demo.until(lambda: "a bug goes live" in demo.said, 150.0)
-    if scrape_seconds(demo.directory / "funnelwatch.toml") > 1.5:
+    assert {path.name for path in tmp_path.iterdir()} - {"chromium"} == {"demo-data", "output"}
+    if told and over not in demo.said:
         pytest.skip("this machine is too busy for an hour a minute: Prometheus can't read the worker's metrics in time")
-    demo.until(lambda: PAGE.search(demo.said) is not None)
-    page = demo.said.partition("PAGE to team shop")[2].splitlines()[1]
-    assert "responsible: " in page
-    assert "Paid Social" in page
-    demo.until(lambda: "the bug is fixed" in demo.said)
-    demo.process.send_signal(signal.SIGINT)
-    assert demo.process.wait(40) == 0, demo.said
-    assert demo.nothing_left(), demo.processes()
+
+
+def figures_are_right(demo: Running, config: Path) -> None:
+    """They rise, and the fault shows in ClickHouse in the segment that it hits."""
+    found = Rates()
+
+    def enough() -> bool:
+        nonlocal found
+        found = rates(config)
+        return min(found.before[0], found.during[0]) >= CHECKOUTS
+
+    demo.until(enough)
+    # Those who have just come to the checkout have not bought yet: both rates are lower than they will be.
+    assert found.before[1] / found.before[0] > 0.3
+    assert found.during[1] / found.during[0] < 0.6 * found.before[1] / found.before[0]
+    demo.until(lambda: len(set(re.findall(r"purchase: visit ([0-9,]+)", demo.said))) >= 3)
+    visits = [int(number.replace(",", "")) for number in re.findall(r"purchase: visit ([0-9,]+)", demo.said)]
+    assert visits == sorted(visits)
+    assert expected_conversions(config) > 0  # learned from the weeks before
+    listen = load_settings(config, {}, {}).web.listen
+    assert f"  LIVE PAGE   http://{listen}/\n" in demo.said
+    assert demo.said.index("LIVE PAGE") < min(demo.said.index(part) for part in ("  Kafka ", "  worker "))
 
 
 def test_it_can_be_ended_while_it_starts(start: Callable[..., Running]) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from schemas.settings import load_settings
 from streams.demo.alarm import Programs, alertmanager_file, commands, prometheus_file, receiver
+from streams.demo.place import Addresses, settings_text
 from streams.demo.story import Story, message_text
 from streams.traffic import Fault
 from tests.deploy.test_mounted import run
@@ -36,7 +40,7 @@ DROP = {
 
 def texts(story: Story) -> list[str]:
     """The lines without their times."""
-    return [line[10:] for line in story.new()]
+    return [line[14:] for line in story.new()]
 
 
 def test_the_bug_and_its_end_are_told_once_each_when_event_time_is_there() -> None:
@@ -52,12 +56,40 @@ def test_the_bug_and_its_end_are_told_once_each_when_event_time_is_there() -> No
     assert texts(calm) == []
 
 
+def test_its_times_are_on_the_shops_clock_as_those_of_page_and_live_page_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "funnelwatch.toml").write_text(settings_text(Addresses("k:1", "http://c:2", "w:3", "s:4")))
+    assert load_settings(tmp_path / "funnelwatch.toml", {}, {}).site.timezone == "UTC"
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        story, before = Story(), datetime.now(UTC)
+        story.tell("a bug\nmore of it")
+        after = datetime.now(UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    first, second = story.last()
+    assert first in {f"{at:%H:%M:%S} UTC  a bug" for at in (before, after)}
+    assert second == "              more of it"
+
+
 def test_a_page_says_what_who_and_how_much() -> None:
     assert message_text(DROP).splitlines() == [
         "PAGE to team shop: purchase: begin_checkout → purchase fell 36 % (50 % → 32 %) since Thu 1 Jan, 03:10",
         "responsible: channel×device Paid Social×mobile (p = 0.99); missing so far: about 108 conversions, 5,400 EUR",
     ]
     assert message_text({**DROP, "status": "resolved"}) == "OVER: purchase: begin_checkout → purchase"
+    of_segment = {
+        "funnel": "purchase",
+        "funnel_stage": "cart",
+        "next_stage": "buy",
+        "dimension": "channel",
+        "value": "paid",
+    }
+    over = {"status": "resolved", "labels": of_segment, "annotations": {"what": "purchase: cart → buy (channel paid)"}}
+    assert message_text(over) == "OVER: purchase: cart → buy"
     assert message_text({"labels": {"alertname": "FunnelTrafficOutage"}}) == "PAGE to team shop: FunnelTrafficOutage"
 
 

@@ -31,8 +31,8 @@ from sinks.prometheus.labels import LabelPolicy
 from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition, Result
 from streams.engine.usual import Readable
+from streams.memory import spare_the_collector
 from streams.stream.effects import Effects
-from streams.worker import spare_the_collector
 
 CHUNK = 250
 PLACE = ("log", 0)

@@ -30,6 +30,7 @@ from sinks.prometheus.health import WorkerHealth
 from sinks.prometheus.web import MetricsServer
 from streams.baselines import Learning
 from streams.decoding import event_protection, protected, source_decoder
+from streams.memory import keep_lean
 from streams.registry import SchemaRegistry
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import Chunk, ChunkSchema
@@ -230,6 +231,7 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Stre
     for topic, (table, fill) in fills.items():
         add_agent(app, sink, topic, layout.partitions[topic], table, fill)
     app.task(sink.begin)
+    app.task(lambda: keep_lean(lambda: app.should_stop))
     learning = Learning(settings, funnels, layout.baselines, lambda: sink.writer is not None)
     app.task(lambda: learning.go_on(lambda: app.should_stop))
     host, _, port = settings.web.sink_listen.rpartition(":")

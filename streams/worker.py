@@ -35,6 +35,7 @@ from streams.baselines import BaselineTopic
 from streams.decoding import event_protection, readable, source_decoder
 from streams.engine.match import CompiledFunnel
 from streams.live.assemble import add_publisher, live_page
+from streams.memory import keep_lean, spare_the_collector
 from streams.registry import SchemaRegistry
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import ChunkSchema
@@ -143,14 +144,6 @@ def own_name(listen: str) -> str:
     return f"{socket.gethostname()}-{listen.rpartition(':')[2]}"
 
 
-def spare_the_collector() -> None:
-    """Rows, states and events hold no cycles, but making them wakes the garbage collector at every 700th: a third of the
-    engine's time. What is there now is left alone, and the rest is looked at a hundred times less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
-
-
 def label_policy(labels: Labels) -> LabelPolicy:
     """Which dimension values become label values."""
     values = {listed.dimension: listed.values for listed in labels.values}
@@ -177,7 +170,8 @@ def add_agents(app: StreamApp, follower: Follower, layout: Layout) -> None:
 
 
 def add_clocks(app: StreamApp, follower: Follower, settings: Settings) -> None:
-    """What happens by the wall clock: silence is noticed, and time passes in internal logs whose sources are all silent."""
+    """What happens by the wall clock: silence is noticed, time passes in internal logs whose sources are all silent, idle memory is
+    given back."""
     idle_after = {source.topic: source.idle_after / 1000 for source in settings.sources}
 
     async def watch_silence() -> None:
@@ -190,6 +184,7 @@ def add_clocks(app: StreamApp, follower: Follower, settings: Settings) -> None:
                 await follower.tick()
 
     app.task(watch_silence)
+    app.task(lambda: keep_lean(lambda: app.should_stop))
 
 
 def add_life(

@@ -182,7 +182,7 @@ def warm(drive: Drive, events: Iterator[Made], plan: Plan, size: int = CHUNK, mo
 
 def run(plan: Plan, folder: Path) -> tuple[list[Figure], list[Table], list[Chart]]:
     """All of them: a table and a picture each."""
-    from streams.worker import spare_the_collector
+    from streams.memory import spare_the_collector
 
     spare_the_collector()
     label_lines, label_rows = by_label_values(plan, folder)

@@ -78,7 +78,8 @@ def start(role: str, settings: Settings, funnels: tuple[Funnel, ...], layout: La
     from streams.stream.faust_fixes import BoundedWorker
 
     if role == WORKER:
-        from streams.worker import build, spare_the_collector
+        from streams.memory import spare_the_collector
+        from streams.worker import build
 
         app = build(settings, funnels, layout).app
         spare_the_collector()

@@ -49,15 +49,22 @@ def marker(partition: int, number: int, ts: int) -> tuple[bytes, bytes]:
 class Traffic:
     """Sessions side by side, each in a slot of its own, that take turns: `slots` = events a second × seconds between two of a session.
 
-    `noise`: events that fit no stage, for each that does. The same seed gives the same events.
+    `noise`: events that fit no stage, for each that does. `first`: sessions are counted from there. The same seed gives the same events.
     """
 
     def __init__(
-        self, walks: Sequence[Walk], *, slots: int, partitions: int, noise: float = 0.0, seed: int = 1
+        self,
+        walks: Sequence[Walk],
+        *,
+        slots: int,
+        partitions: int,
+        noise: float = 0.0,
+        seed: int = 1,
+        first: int = 0,
     ) -> None:
         self._walks, self._noise, self._partitions = tuple(walks), noise, partitions
         self._rng = random.Random(seed)
-        self._number, self._turn = 0, 0
+        self._number, self._turn = first, 0
         self._slots: list[list[str]] = [[] for _ in range(slots)]
         self._sessions = [0] * slots
         for slot in range(slots):  # the first sessions are cut short, each elsewhere: they must not go in step

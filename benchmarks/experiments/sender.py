@@ -29,7 +29,8 @@ NOISE_RATIO = 4.0  # of the realistic load: four events of five fit no stage
 
 class Order(msgspec.Struct, frozen=True):
     """What is to be sent. `markers`: a second, over all partitions. `realistic`: three funnels and noise, else one funnel, all stages.
-    `swing`: share by which the rate rises and falls around its mean, once in `swing_seconds`."""
+    `swing`: share by which the rate rises and falls around its mean, once in `swing_seconds`. `first`: sessions are counted from there (those
+    of a former load on the same topic are others)."""
 
     servers: str
     topic: str
@@ -41,6 +42,7 @@ class Order(msgspec.Struct, frozen=True):
     realistic: bool = False
     swing: float = 0.0
     swing_seconds: float = 3600.0
+    first: int = 0
 
     def due(self, passed: float) -> int:
         """Events that are to be sent in the first `passed` seconds."""
@@ -64,7 +66,8 @@ class Sent(msgspec.Struct):
 def traffic(order: Order) -> Traffic:
     """Sessions for this load."""
     walks, noise = (REALISTIC, NOISE_RATIO) if order.realistic else (DENSE, 0.0)
-    return Traffic(walks, slots=max(8, int(order.rate * BETWEEN)), partitions=order.partitions, noise=noise)
+    slots = max(8, int(order.rate * BETWEEN))
+    return Traffic(walks, slots=slots, partitions=order.partitions, noise=noise, first=order.first)
 
 
 async def send(order: Order) -> Sent:

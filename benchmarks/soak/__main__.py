@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from benchmarks.experiments import pages, sender
 from benchmarks.experiments.processes import Running
 from benchmarks.reliability import put, table
 from benchmarks.soak.look import Growth, Look, Watched, growth, megabytes
-from benchmarks.soak.scene import PARTITIONS, Scene, scene, worker
+from benchmarks.soak.scene import PARTITIONS, Scene, whole_scene, worker
 from schemas.errors import FunnelwatchError
 from schemas.metrics import CONSUMER_LAG
 
@@ -25,7 +26,7 @@ LISTS = ("acked", "unacked", "calendar", "finished", "remembered", "recent", "ta
 LOOK = 5.0  # seconds between two looks
 STILL = 120.0  # seconds without progress after which what is missing is lost
 SWING = 0.4
-#: A run has so many rebalances: one every 5 minutes of an hour.
+#: A run has so many rebalances, one every 5 minutes of an hour; a cycle is two of them, in which the third worker comes and goes.
 REBALANCES = 12
 READ = "SELECT toUInt64(sum(r)) FROM (SELECT max(read) AS r FROM progress_v GROUP BY log, partition)"
 LATE = "SELECT toUInt64(sum(late)) FROM progress_v"
@@ -84,12 +85,12 @@ class Third:
             self._running = None
 
 
-def run(on: Scene, rate: float, seconds: float) -> Result:
+def run(on: Scene, rate: float, seconds: float, rebalances: int = REBALANCES) -> Result:
     """The load, and all looks at it. Raises SinkError if a process fails."""
-    every = seconds / REBALANCES
+    every, before, cycle = seconds / rebalances, on.ask(EVENTS), seconds / 6
     order = sender.Order(
         on.site.servers, on.site.topic, PARTITIONS, rate, seconds, str(on.site.home / "sent.json"), realistic=True, swing=SWING,
-        swing_seconds=every,
+        swing_seconds=cycle / 2, first=10 * before,  # a load begins more sessions than it comes to events of, but not ten times as many
     )  # fmt: skip
     third, turns, most_lag = Third(on), 0, 0
     try:
@@ -100,15 +101,13 @@ def run(on: Scene, rate: float, seconds: float) -> Result:
                     third.turn()
                     turns += 1
                 most_lag = max(most_lag, look(on, at))
-                time.sleep(LOOK)
+                time.sleep(min(LOOK, cycle / 10))
             sent = sender.result(order, load)
         third.stop()
-        until_read(on, sent.events)
+        until_read(on, before + sent.events)
     finally:
         third.stop()
-    stored = on.ask(EVENTS)
-    lost = max(0, sent.events - stored) + abs(sent.events - on.ask(READ))
-    cycle = 2 * every
+    lost = abs(before + sent.events - on.ask(EVENTS)) + abs(before + sent.events - on.ask(READ))
 
     def grown(watched: Watched, figure: str) -> Growth:
         def value(look: Look) -> float:
@@ -135,13 +134,14 @@ def look(on: Scene, at: float) -> int:
     return int(sum(pages.total(pages.page(watched.port), CONSUMER_LAG.name) for watched in on.workers))
 
 
-def until_read(on: Scene, events: int) -> None:
-    """Waits until workers and sink have done with everything, or nothing more has come for a while: what is missing then is told as
+def until_read(on: Scene, events: int, watch: Callable[[], object] = int) -> None:
+    """Looks on (`watch`) until workers and sink have done with everything, or nothing more has come for a while: what is missing then is told as
     lost. (A crowded machine is slow; only standing still is a loss.)"""
     last, moved = (0, 0), time.monotonic()
     while last != (events, events) and time.monotonic() - moved < STILL:
         for watched in on.watched:
             watched.running.check()
+        watch()
         now = on.ask(READ), on.ask(EVENTS)
         if now != last:
             last, moved = now, time.monotonic()
@@ -185,7 +185,7 @@ def main(minutes: float, rate: float, looks: Path | None, write: bool) -> None: 
     """Steady load with a rebalance every twelfth of the time: memory, handles, series and inner lists must not grow."""
     with tempfile.TemporaryDirectory(prefix="funnelwatch-soak-") as directory:
         try:
-            with scene(Path(directory)) as on:
+            with whole_scene(Path(directory)) as on:
                 try:
                     result = run(on, rate, minutes * 60)
                 finally:

@@ -1,147 +1,146 @@
 """`python -m benchmarks.soak.overload`: ten times what the workers can keep up with, and ClickHouse slow: memory stays bounded, the lag is
 told as it is, and all is caught up with afterwards.
 
-No sender reaches ten times what a worker does at full speed: the workers are throttled instead (stopped nine tenths of the time).
+No sender reaches ten times what a worker does at full speed: the workers are throttled instead, until they keep up with a tenth of it.
 """
 
 from __future__ import annotations
 
-import signal
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
 import msgspec
-import psutil  # type: ignore[import-untyped]
 
-from benchmarks.experiments import pages, sender
-from benchmarks.experiments.memory import MIB
-from benchmarks.experiments.processes import wait
-from benchmarks.experiments.topics import Ends
+from benchmarks.experiments import sender
 from benchmarks.reliability import put, table
-from benchmarks.soak.__main__ import EVENTS, LATE, READ
-from benchmarks.soak.look import Watched
-from benchmarks.soak.scene import PARTITIONS, Scene, scene
-from schemas.errors import FunnelwatchError
-from schemas.metrics import CHUNK_RECORDS, CONSUMER_LAG
+from benchmarks.soak.__main__ import EVENTS, LATE, READ, until_read
+from benchmarks.soak.backlog import Backlog
+from benchmarks.soak.scene import PARTITIONS, Scene, whole_scene
+from benchmarks.soak.throttle import Throttle
+from schemas.errors import FunnelwatchError, SinkError
 from sinks.embedded.faults import Faults
 
 TIMES = 10
-#: Of each period the workers run this share.
-PERIOD, SHARE = 0.5, 0.04
-PROBE = 15.0  # seconds in which the throttled rate is measured
-LOOK = 2.0
+#: What deploy/kubernetes allows a worker and a sink.
+MOST_MIB = 1024
+SHARE = 0.1  # of the time that the workers run, at first
+PROBE, PROBES = 12.0, 8  # seconds in which the workers' rate is measured, and how often at most
+LOOK, PAGES = 0.5, 5  # seconds between two looks; at every how many the workers' pages are read
 SLOW = Faults(stall=1_000_000, stall_seconds=1.0)
 
 
 class Result(msgspec.Struct, frozen=True):
-    """`sustainable`: events a second, throttled. `lag`: the most that was appended and not applied, and what the workers told of it then.
+    """`rate`, `worked`: events a second that came, and that the workers did. `lag`: the most that was appended and not applied, and what
+    the workers told of it then. `unstored`: records that Kafka held for the sink, at most; `largest_batch`: rows. `units`: at most.
     `rss`: MiB, the most before the overload, in it, and after it."""
 
     seconds: float
-    sustainable: float
-    rate: float
     events: int
+    rate: float
+    worked: float
     lag: int
     lag_told: int
+    unstored: int
+    largest_batch: int
+    units: int
     catch_up_seconds: float
     lost: int
     late: int
     rss: dict[str, tuple[float, float, float]]
 
-
-@contextmanager
-def throttled(workers: tuple[Watched, ...]) -> Iterator[None]:
-    """Lets the workers run a share of the time."""
-    over = threading.Event()
-    processes = [psutil.Process(watched.running.pid) for watched in workers]
-
-    def turn() -> None:
-        while not over.is_set():
-            with suppress(psutil.NoSuchProcess):
-                for process in processes:
-                    process.send_signal(signal.SIGSTOP)
-                over.wait(PERIOD * (1 - SHARE))
-                for process in processes:
-                    process.send_signal(signal.SIGCONT)
-            over.wait(PERIOD * SHARE)
-
-    thread = threading.Thread(target=turn)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    @property
+    def bounded(self) -> bool:
+        return all(max(sizes) <= MOST_MIB for sizes in self.rss.values())
 
 
-def applied(on: Scene) -> float:
-    """Records that the workers have done with."""
-    return sum(pages.total(pages.page(watched.port), f"{CHUNK_RECORDS.name}_sum") for watched in on.workers)
+class Most:
+    """The most of what was seen in each of three phases."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
+        self.sizes: tuple[dict[str, float], ...] = ({}, {}, {})
+        self.lag = self.told = self.unstored = self.units = 0
+
+    def look(self, phase: int, *, whole: bool) -> None:
+        """Takes a look. `whole`: at the pages of the workers, too."""
+        backlog, sizes = self._backlog, self.sizes[phase]
+        for name, size in backlog.sizes().items():
+            sizes[name] = max(size, sizes.get(name, 0.0))
+        backlog.look_at_batches()
+        if whole:
+            backlog.read()
+            behind = backlog.appended() - backlog.applied
+            if behind >= self.lag:
+                self.lag, self.told = behind, backlog.told
+            self.unstored, self.units = max(self.unstored, backlog.unstored()), max(self.units, backlog.units)
 
 
-def told(on: Scene) -> int:
-    """The lag that the workers report."""
-    return int(sum(pages.total(pages.page(watched.port), CONSUMER_LAG.name) for watched in on.workers))
+def slow_down(throttle: Throttle, backlog: Backlog, wanted: float, probe: float) -> None:
+    """Throttles the workers, which have more to do than they can, to between half and all of `wanted` events a second; to less, where they
+    can't be held there. Raises SinkError if they can't be held under it, or stand still."""
+    for tries in range(PROBES):
+        backlog.read()
+        began, done = time.monotonic(), backlog.applied
+        time.sleep(probe)
+        backlog.read()
+        rate = (backlog.applied - done) / (time.monotonic() - began)
+        if wanted / 2 <= rate <= wanted or (tries == PROBES - 1 and 0 < rate <= wanted):
+            return
+        throttle.change(min(4.0, max(0.25, 0.75 * wanted / max(rate, 1.0))))
+    raise SinkError(f"the workers can't be throttled to {wanted:,.0f} events a second; try another --rate")
 
 
-def run(on: Scene, seconds: float, most: float) -> Result:
+def run(on: Scene, rate: float, seconds: float, times: float = TIMES, probe: float = PROBE) -> Result:
     """Raises SinkError if a process fails."""
-    ends = Ends(on.site.servers, on.site.topic, PARTITIONS)
-    sizes: dict[str, list[list[float]]] = {watched.name: [[], [], []] for watched in on.watched}
-
-    def look(phase: int) -> None:
-        for watched in on.watched:
-            sizes[watched.name][phase].append(watched.running.rss() / MIB)
-
-    lag = lag_told = 0
-    with throttled(on.workers):
-        probe = sender.Order(
-            on.site.servers, on.site.topic, PARTITIONS, most, PROBE, str(on.site.home / "probe.json"), realistic=True
-        )
-        with sender.sending(probe) as load:
-            time.sleep(PROBE / 3)
-            began, done = time.monotonic(), applied(on)
-            sent_first = sender.result(probe, load).events
-            sustainable = (applied(on) - done) / (time.monotonic() - began)
-            look(0)
-        on.clickhouse.inject(SLOW)
-        order = msgspec.structs.replace(
-            probe, rate=min(most, TIMES * sustainable), seconds=seconds, out=str(on.site.home / "sent.json")
-        )
-        with sender.sending(order) as load:
-            while load.alive:
+    longest = seconds + 2 * PROBES * probe + 60
+    before = on.ask(EVENTS)
+    order = sender.Order(
+        on.site.servers, on.site.topic, PARTITIONS, rate, longest, str(on.site.home / "sent.json"), realistic=True,
+        first=10 * before,
+    )  # fmt: skip
+    with Backlog(on) as backlog:
+        most = Most(backlog)
+        with (
+            sender.sending(order) as load,
+            Throttle([watched.running.pid for watched in on.workers], SHARE) as throttle,
+        ):
+            slow_down(throttle, backlog, rate / times, probe)
+            most.look(0, whole=True)
+            on.clickhouse.inject(SLOW)
+            began, came, done, turn = time.monotonic(), backlog.appended(), backlog.applied, 0
+            while (passed := time.monotonic() - began) < seconds:
+                load.check()
+                most.look(1, whole=turn % PAGES == 0)
+                turn += 1
                 time.sleep(LOOK)
-                look(1)
-                behind = sum(ends.now().values()) - int(applied(on))
-                if behind >= lag:
-                    lag, lag_told = behind, told(on)
-            sent = sender.result(order, load)
-    on.clickhouse.inject(Faults())
-    ended, every = time.monotonic(), sent_first + sent.events
-
-    def stored() -> bool:
-        look(2)
-        return on.ask(READ) >= every and on.ask(EVENTS) >= every
-
-    wait(stored, *(watched.running for watched in on.watched), pause=1.0, longest=900)
-    ends.close()
-    caught_up = time.monotonic() - ended
-    rss = {name: (max(before), max(during), max(after)) for name, (before, during, after) in sizes.items()}
+            most.look(1, whole=True)
+            came, done = backlog.appended() - came, backlog.applied - done
+            load.stop()
+        sent = sender.result(order)
+        every = before + sent.events
+        on.clickhouse.inject(Faults())
+        ended = time.monotonic()
+        until_read(on, every, lambda: most.look(2, whole=True))
+        caught_up = time.monotonic() - ended
     lost = abs(every - on.ask(READ)) + abs(every - on.ask(EVENTS))
-    return Result(sent.seconds, sustainable, sent.rate, every, lag, lag_told, caught_up, lost, on.ask(LATE), rss)
+    first, during, after = most.sizes
+    return Result(
+        passed, sent.events, came / passed, done / passed, most.lag, most.told, most.unstored, backlog.largest_batch, most.units,
+        caught_up, lost, on.ask(LATE), {name: (first[name], during[name], after[name]) for name in first},
+    )  # fmt: skip
 
 
 def document(result: Result) -> list[str]:
     """Lines for docs/reliability.md."""
     what = (
-        f"Two workers throttled to {result.sustainable:,.0f} events a second got {result.rate:,.0f} a second for {result.seconds / 60:.1f} minutes, "
-        f"while every request to ClickHouse took a second longer. Most lag: {result.lag:,} records, of which the workers told {result.lag_told:,}. "
-        f"All of {result.events:,} events were worked on and stored {result.catch_up_seconds:.0f} s after the overload; lost: {result.lost}, late: {result.late}."
+        f"Two throttled workers got {result.rate:,.0f} events a second for {result.seconds / 60:.1f} minutes and did {result.worked:,.0f} "
+        f"({result.rate / max(result.worked, 1.0):.0f} times too much), while every request to ClickHouse took a second longer. Most lag: "
+        f"{result.lag:,} records, of which the workers told {result.lag_told:,}. For the sink Kafka held {result.unstored:,} records at "
+        f"most; its largest batch had {result.largest_batch:,} rows. All of {result.events:,} events were worked on and stored "
+        f"{result.catch_up_seconds:.0f} s after the overload, by up to {result.units:,} units at a time; lost: {result.lost}, late: "
+        f"{result.late}."
     )
     rows = [(name, *figures) for name, figures in result.rss.items()]
     return [what, "", *table(("RSS at most, MiB", "before", "in overload", "catching up"), rows)]
@@ -149,14 +148,16 @@ def document(result: Result) -> list[str]:
 
 @click.command(context_settings={"show_default": True})
 @click.option("--minutes", default=5.0, type=click.FloatRange(0.2), help="How long it lasts.")
-@click.option("--most", default=12_000.0, help="Events a second that the sender can make.")
+@click.option(
+    "--rate", default=6_000.0, type=click.FloatRange(100), help="Events a second; the workers keep up with a tenth."
+)
 @click.option("--write/--no-write", default=False, help="Whether docs/reliability.md takes the figures.")
-def main(minutes: float, most: float, write: bool) -> None:  # noqa: FBT001  (a flag)
+def main(minutes: float, rate: float, write: bool) -> None:  # noqa: FBT001  (a flag)
     """Ten times too much. The last line is one JSON object."""
     with tempfile.TemporaryDirectory(prefix="funnelwatch-overload-") as directory:
         try:
-            with scene(Path(directory), faults=True) as on:
-                result = run(on, minutes * 60, most)
+            with whole_scene(Path(directory)) as on:
+                result = run(on, rate, minutes * 60)
         except FunnelwatchError as error:
             raise click.ClickException(str(error)) from error
     lines = document(result)
@@ -164,7 +165,7 @@ def main(minutes: float, most: float, write: bool) -> None:  # noqa: FBT001  (a 
     if write:
         put("overload", lines)
     print(msgspec.json.encode(result).decode())
-    if result.lost:
+    if result.lost or not result.bounded:
         raise SystemExit(1)
 
 

@@ -1,4 +1,4 @@
-"""A monitor for long runs: a broker whose topics are bounded, ClickHouse, two workers that stay, the sink, and the load."""
+"""A monitor for long runs: two workers that stay, and the sink, on a broker whose topics are bounded and ClickHouse."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Scene(msgspec.Struct, frozen=True):
 
     site: Site
     clickhouse: EmbeddedClickHouse
+    database: str
     workers: tuple[Watched, ...]
     sink: Watched
     third: Config
@@ -43,14 +44,9 @@ class Scene(msgspec.Struct, frozen=True):
 
     def ask(self, query: str) -> int:
         """A number from ClickHouse."""
-        url = f"{self.clickhouse.url}/?database=funnelwatch&query={quote(query)}"
+        url = f"{self.clickhouse.url}/?database={self.database}&query={quote(query)}"
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=300) as answer:
             return int(answer.read())
-
-
-def settings(clickhouse_url: str) -> str:
-    """Further lines of the settings."""
-    return f'url = "{clickhouse_url}"\nevents = true\n'
 
 
 def worker(config: Config) -> Watched:
@@ -65,19 +61,18 @@ def worker(config: Config) -> Watched:
 
 
 @contextmanager
-def scene(directory: Path, *, faults: bool = False) -> Iterator[Scene]:
+def scene(
+    directory: Path, kafka: EmbeddedKafka, clickhouse: EmbeddedClickHouse, database: str = "funnelwatch"
+) -> Iterator[Scene]:
     """Everything ready, and ended at the end. Raises SinkError if something does not start."""
     funnels = "".join(
         definition(walk, window=WINDOW, lateness=LATENESS, dimensions=("channel", "device")) for walk in REALISTIC
     )
+    site = Place(kafka, directory).site(
+        "soak", funnels, partitions=PARTITIONS, kafka=f'session_timeout = "{SESSION_TIMEOUT}s"\n',
+        clickhouse=f'url = "{clickhouse.url}"\ndatabase = "{database}"\nevents = true\n', topic_configs=BOUNDED,
+    )  # fmt: skip
     with ExitStack() as stack:
-        kafka = stack.enter_context(EmbeddedKafka(directory / "kafka"))
-        clickhouse = stack.enter_context(EmbeddedClickHouse(directory / "clickhouse", faults=faults))
-        place = Place(kafka, directory)
-        site = place.site(
-            "soak", funnels, partitions=PARTITIONS, kafka=f'session_timeout = "{SESSION_TIMEOUT}s"\n',
-            clickhouse=settings(clickhouse.url), topic_configs=BOUNDED,
-        )  # fmt: skip
         configs = [site.config(number) for number in range(3)]
         workers = tuple(worker(config) for config in configs[:2])
         sink = Watched("sink", product(configs[0], SINK), configs[0].sink_port, None)
@@ -85,4 +80,15 @@ def scene(directory: Path, *, faults: bool = False) -> Iterator[Scene]:
             stack.callback(watched.running.stop)
         for watched in (*workers, sink):
             wait(lambda port=watched.port: pages.status(port, "readyz") == "ok", watched.running)  # type: ignore[misc]
-        yield Scene(site, clickhouse, workers, sink, configs[2])
+        yield Scene(site, clickhouse, database, workers, sink, configs[2])
+
+
+@contextmanager
+def whole_scene(directory: Path) -> Iterator[Scene]:
+    """The same, with a broker and ClickHouse of its own."""
+    with (
+        EmbeddedKafka(directory / "kafka") as kafka,
+        EmbeddedClickHouse(directory / "clickhouse", faults=True) as clickhouse,
+        scene(directory, kafka, clickhouse) as on,
+    ):
+        yield on

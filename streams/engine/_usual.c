@@ -1106,9 +1106,23 @@ static PyObject *reading_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return (PyObject *)reading;
 }
 
+/* `known` asks the partition what it does not know, and the partition holds the reading: without this no partition that goes to another
+   worker would ever be freed. (The collector breaks the circle elsewhere.) */
+static int reading_traverse(PyObject *self, visitproc visit, void *arg) {
+    Reading *reading = (Reading *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(reading->limits.marks);
+    Py_VISIT(reading->known);
+    Py_VISIT(reading->currencies);
+    Py_VISIT(reading->default_currency);
+    Py_VISIT(reading->is_internal);
+    return 0;
+}
+
 static void reading_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     Reading *reading = (Reading *)self;
+    PyObject_GC_UnTrack(self);
     PyMem_Free(reading->dims.start);
     PyMem_Free(reading->money.start);
     Py_XDECREF(reading->limits.marks);
@@ -1142,9 +1156,12 @@ static PyMethodDef reading_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 static PyType_Slot reading_slots[] = {
-    {Py_tp_new, reading_new}, {Py_tp_dealloc, reading_dealloc}, {Py_tp_methods, reading_methods}, {0, NULL},
+    {Py_tp_new, reading_new}, {Py_tp_dealloc, reading_dealloc}, {Py_tp_traverse, reading_traverse}, {Py_tp_methods, reading_methods},
+    {0, NULL},
 };
-static PyType_Spec reading_spec = {"streams.engine._usual.Reading", sizeof(Reading), 0, Py_TPFLAGS_DEFAULT, reading_slots};
+static PyType_Spec reading_spec = {
+    "streams.engine._usual.Reading", sizeof(Reading), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, reading_slots,
+};
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_usual", "The usual event, in C.", -1, NULL, NULL, NULL, NULL, NULL};
 

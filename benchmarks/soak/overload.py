@@ -25,7 +25,7 @@ from sinks.embedded.faults import Faults
 TIMES = 10
 #: What deploy/kubernetes allows a worker and a sink.
 MOST_MIB = 1024
-SHARE = 0.1  # of the time that the workers run, at first
+SHARE = 0.05  # of the time that the workers run, at first
 PROBE, PROBES = 12.0, 8  # seconds in which the workers' rate is measured, and how often at most
 LOOK, PAGES = 0.5, 5  # seconds between two looks; at every how many the workers' pages are read
 SLOW = Faults(stall=1_000_000, stall_seconds=1.0)
@@ -86,6 +86,9 @@ def slow_down(throttle: Throttle, backlog: Backlog, wanted: float, probe: float)
         time.sleep(probe)
         backlog.read()
         rate = (backlog.applied - done) / (time.monotonic() - began)
+        click.echo(
+            f"running {100 * throttle.share:.1f} % of the time the workers do {rate:,.0f} events a second", err=True
+        )
         if wanted / 2 <= rate <= wanted or (tries == PROBES - 1 and 0 < rate <= wanted):
             return
         throttle.change(min(4.0, max(0.25, 0.75 * wanted / max(rate, 1.0))))

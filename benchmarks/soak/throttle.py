@@ -12,8 +12,8 @@ from typing import Self
 import psutil  # type: ignore[import-untyped]
 
 #: Seconds of one turn. Short against a session of the group: a throttled worker is slow, not away.
-PERIOD = 0.25
-LEAST, MOST = 0.01, 0.95
+PERIOD = 1.0
+LEAST, MOST = 0.002, 0.95
 
 
 class Throttle:

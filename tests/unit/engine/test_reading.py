@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from random import Random
@@ -279,6 +281,17 @@ def test_records_that_were_applied_are_passed_over() -> None:
     both.offset -= 4
     both.feed_records(records[-4:]).chunk()
     assert both.quick.partition.tally.read == 9
+
+
+def test_a_partition_that_went_to_another_worker_is_freed() -> None:
+    both = BothReadings(*shop())
+    record = b'{"event":"x","event_id":"e%d","timestamp":%d,"session_id":"u"}'
+    both.feed_records((b"u", record % (number, T0)) for number in range(3)).chunk()
+    assert both.quick.left == 1  # the first of its name
+    left = weakref.ref(both.quick.partition)
+    del both
+    gc.collect()
+    assert left() is None
 
 
 def test_what_must_be_decoded_first_is_not_read() -> None:

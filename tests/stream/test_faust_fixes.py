@@ -451,3 +451,25 @@ async def test_stock_consumers_leave_it_out_for_a_second(app: StreamApp) -> None
     consumer._active_partitions = {CLICKS}
     consumer.on_buffer_full(CLICKS)
     assert CLICKS in consumer._buffered_partitions
+
+
+# -- SafeConsumer.verify_event_path: a recovered table's changelog is no stream that stands still
+
+
+def watched_streams(app: StreamApp, kind: type[driver.Consumer]) -> list[TP]:
+    """Of a source and a changelog: whose standing still would be an error in the log."""
+    consumer = consumer_of(app, kind)
+    app.tables._changelogs[STATE.topic] = Mock()
+    consumer._thread.thread_loop.close()  # its thread was never started
+    consumer._thread = Mock()
+    for tp in (CLICKS, STATE):
+        consumer.verify_event_path(1_000.0, tp)
+    return [call.args[1] for call in consumer._thread.verify_event_path.call_args_list]
+
+
+async def test_a_changelog_that_nobody_reads_is_no_error(app: StreamApp) -> None:
+    assert watched_streams(app, SafeConsumer) == [CLICKS]
+
+
+async def test_stock_consumers_complain_of_it(app: StreamApp) -> None:
+    assert watched_streams(app, driver.Consumer) == [CLICKS, STATE]

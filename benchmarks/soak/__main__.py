@@ -24,7 +24,7 @@ MOST_GROWTH = 2.0
 MOST_LISTED, FEW = 10.0, 20
 LISTS = ("acked", "unacked", "calendar", "finished", "remembered", "recent", "tasks")
 LOOK = 5.0  # seconds between two looks
-STILL = 120.0  # seconds without progress after which what is missing is lost
+STILL = 300.0  # seconds without progress after which what is missing is lost
 SWING = 0.4
 #: A run has so many rebalances, one every 5 minutes of an hour; a cycle is two of them, in which the third worker comes and goes.
 REBALANCES = 12

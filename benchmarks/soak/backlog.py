@@ -75,10 +75,11 @@ class Backlog:
         found = lags(self._admin, f"{site.prefix}{SINK}", [site.topic, site.transitions])
         return sum(behind or 0 for behind in found.values())
 
-    def look_at_batches(self) -> None:
+    def look_at_batches(self, *, keep: bool) -> None:
         """Keeps the most rows that the sink stored between two looks: of one batch, where a batch takes longer than that."""
         rows = pages.total(self._page(self._on.sink), SINK_ROWS.name)
-        self.largest_batch = max(self.largest_batch, int(rows - self._rows))
+        if keep:
+            self.largest_batch = max(self.largest_batch, int(rows - self._rows))
         self._rows = rows
 
     def sizes(self) -> dict[str, float]:

@@ -17,7 +17,7 @@ from benchmarks.experiments import sender
 from benchmarks.reliability import put, table
 from benchmarks.soak.__main__ import EVENTS, LATE, READ, until_read
 from benchmarks.soak.backlog import Backlog
-from benchmarks.soak.scene import PARTITIONS, Scene, whole_scene
+from benchmarks.soak.scene import PARTITIONS, USUAL, Scene, whole_scene
 from benchmarks.soak.throttle import Throttle
 from schemas.errors import FunnelwatchError, SinkError
 from sinks.embedded.faults import Faults
@@ -68,11 +68,11 @@ class Most:
         backlog, sizes = self._backlog, self.sizes[phase]
         for name, size in backlog.sizes().items():
             sizes[name] = max(size, sizes.get(name, 0.0))
-        backlog.look_at_batches()
+        backlog.look_at_batches(keep=phase == 1)
         if whole:
             backlog.read()
             behind = backlog.appended() - backlog.applied
-            if behind >= self.lag:
+            if behind >= self.lag and phase == 1:
                 self.lag, self.told = behind, backlog.told
             self.unstored, self.units = max(self.unstored, backlog.unstored()), max(self.units, backlog.units)
 
@@ -159,7 +159,7 @@ def main(minutes: float, rate: float, write: bool) -> None:  # noqa: FBT001  (a 
     """Ten times too much. The last line is one JSON object."""
     with tempfile.TemporaryDirectory(prefix="funnelwatch-overload-") as directory:
         try:
-            with whole_scene(Path(directory)) as on:
+            with whole_scene(Path(directory), USUAL) as on:
                 result = run(on, rate, minutes * 60)
         except FunnelwatchError as error:
             raise click.ClickException(str(error)) from error

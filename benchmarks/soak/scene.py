@@ -22,7 +22,8 @@ from sinks.embedded.kafka import EmbeddedKafka
 PARTITIONS = 6
 #: Short, so that sessions end all the time.
 WINDOW, LATENESS = "60s", "2s"
-SESSION_TIMEOUT = 10
+#: Of workers that come and go. The product's own is longer: whoever has hardly any time to run must stay a member.
+SHORT, USUAL = 10, 45
 #: Of the source: a run of hours must not fill the disk. The load is read within seconds; ten times too much is kept by size.
 BOUNDED = {"message.timestamp.type": "LogAppendTime", "retention.ms": "1800000", "segment.bytes": str(64 << 20)}
 INSIDE_SECONDS = 5.0
@@ -62,14 +63,14 @@ def worker(config: Config) -> Watched:
 
 @contextmanager
 def scene(
-    directory: Path, kafka: EmbeddedKafka, clickhouse: EmbeddedClickHouse, database: str = "funnelwatch"
-) -> Iterator[Scene]:
-    """Everything ready, and ended at the end. Raises SinkError if something does not start."""
+    directory: Path, kafka: EmbeddedKafka, clickhouse: EmbeddedClickHouse, database: str = "funnelwatch", session: int = SHORT
+) -> Iterator[Scene]:  # fmt: skip
+    """Everything ready, and ended at the end. `session`: its timeout in seconds. Raises SinkError if something does not start."""
     funnels = "".join(
         definition(walk, window=WINDOW, lateness=LATENESS, dimensions=("channel", "device")) for walk in REALISTIC
     )
     site = Place(kafka, directory).site(
-        "soak", funnels, partitions=PARTITIONS, kafka=f'session_timeout = "{SESSION_TIMEOUT}s"\n',
+        "soak", funnels, partitions=PARTITIONS, kafka=f'session_timeout = "{session}s"\n',
         clickhouse=f'url = "{clickhouse.url}"\ndatabase = "{database}"\nevents = true\n', topic_configs=BOUNDED,
     )  # fmt: skip
     with ExitStack() as stack:
@@ -84,11 +85,11 @@ def scene(
 
 
 @contextmanager
-def whole_scene(directory: Path) -> Iterator[Scene]:
+def whole_scene(directory: Path, session: int = SHORT) -> Iterator[Scene]:
     """The same, with a broker and ClickHouse of its own."""
     with (
         EmbeddedKafka(directory / "kafka") as kafka,
         EmbeddedClickHouse(directory / "clickhouse", faults=True) as clickhouse,
-        scene(directory, kafka, clickhouse) as on,
+        scene(directory, kafka, clickhouse, session=session) as on,
     ):
         yield on

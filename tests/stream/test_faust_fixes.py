@@ -459,7 +459,7 @@ async def test_stock_consumers_leave_it_out_for_a_second(app: StreamApp) -> None
 def watched_streams(app: StreamApp, kind: type[driver.Consumer]) -> list[TP]:
     """Of a source and a changelog: whose standing still would be an error in the log."""
     consumer = consumer_of(app, kind)
-    app.tables._changelogs[STATE.topic] = Mock()
+    manager_of(app)._changelogs[STATE.topic] = Mock()
     consumer._thread.thread_loop.close()  # its thread was never started
     consumer._thread = Mock()
     for tp in (CLICKS, STATE):

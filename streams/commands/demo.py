@@ -42,7 +42,7 @@ from streams.demo.show import run_demo
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), metavar="N", help="End by itself after N seconds.")
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Another seed, other visitors.")
 @click.option(
-    "--visitors-per-day", type=click.FloatRange(1, 10_000_000), default=120_000.0, show_default=True, metavar="N"
+    "--visitors-per-day", type=click.FloatRange(1, 10_000_000), default=150_000.0, show_default=True, metavar="N"
 )
 def demo(
     *,

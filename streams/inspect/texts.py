@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -42,7 +42,19 @@ def mapping_text(mapping: MappingFile) -> str:
         table: Mapping[str, Any] = getattr(mapping, section)
         if table:
             lines += ["", f"[{section}]", *(f"{toml_key(name)} = {toml_value(value)}" for name, value in table.items())]
-    return "\n".join(lines).strip() + "\n"
+    return "\n".join([*_unsaid(mapping), *lines]).strip() + "\n"
+
+
+def _unsaid(mapping: MappingFile) -> Iterator[str]:
+    """What a reader must still say, since nothing in the records looked like it."""
+    if mapping.format not in ("json", "csv"):
+        return
+    if mapping.event is None and "event" not in mapping.fields:
+        yield '# Not recognised: what happened. Write `event = "FIELD"` here.'
+    if "timestamp" not in mapping.fields:
+        yield '# Not recognised: when. Write `timestamp = "FIELD"` under [fields].'
+    if not mapping.fields.keys() & {"session_id", "visitor_id", "user_id", "account_id"}:
+        yield '# Not recognised: who. Write `session_id`, `visitor_id` or `user_id = "FIELD"` under [fields].'
 
 
 class Preset(msgspec.Struct, frozen=True):

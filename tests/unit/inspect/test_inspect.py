@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from schemas.decode.mapping import load_mapping
 from streams.cli import cli
 from tests.formats.encodings import _CSV, ENCODINGS, Fields
 from tests.formats.shop import shop_fields
@@ -128,6 +129,20 @@ def test_names_and_times_of_others_are_guessed(written_as: str, tmp_path: Path) 
     assert document["distinct"]["visitor"] == 9
     assert document["dead_letters"] == 0.0
     assert 'name = "draft"' in document["funnels"]
+
+
+def test_what_is_not_recognised_is_named_with_its_remedy(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "Zeit;Aktion;Besucher\n" + "".join(f"2026-03-01 10:0{n}:00;Ansicht;a\n" for n in range(3))
+    )
+    mapping = found(str(tmp_path / "a.csv"))["mapping"]
+    assert mapping.splitlines()[:2] == [
+        '# Not recognised: what happened. Write `event = "FIELD"` here.',
+        '# Not recognised: who. Write `session_id`, `visitor_id` or `user_id = "FIELD"` under [fields].',
+    ]
+    remedied = mapping.replace('"properties.aktion"', "event").replace('"properties.besucher"', "visitor_id")
+    (tmp_path / "mapping.toml").write_text(remedied)
+    assert load_mapping(tmp_path / "mapping.toml").fields["visitor_id"] == "Besucher"
 
 
 def test_the_share_of_dead_letters_and_their_reasons(tmp_path: Path) -> None:

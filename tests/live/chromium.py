@@ -151,9 +151,9 @@ class Page:
         ]
         await self.send("Emulation.setEmulatedMedia", features=features)
 
-    async def screenshot(self) -> bytes:
-        """The whole page as PNG."""
-        shot = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    async def screenshot(self, *, whole: bool = True) -> bytes:
+        """The whole page as PNG, or the part that is seen without scrolling."""
+        shot = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         return base64.b64decode(shot["data"])
 
 

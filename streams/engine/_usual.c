@@ -126,13 +126,13 @@ static void put_enter(Writer *w, Plan *plan, Said *said, Told *told) {
     put_bool(w, said->consent > 0);
 }
 
-/* The end of the attempt that converts. */
-static void put_end(Writer *w, Plan *plan, Said *said, Told *told) {
+/* The end of an attempt. `outcome`: packed direction and outcome. */
+static void put_end(Writer *w, Plan *plan, Said *said, Told *told, const char *outcome) {
     put_row_head(w, plan, said, told, END);
     put_part(w, plan->parts[REACHED]);
     put_int(w, plan->level);
     put_int(w, told->reached);
-    put(w, "\xa0\xa9" "converted", 11);
+    put(w, outcome, (Py_ssize_t)strlen(outcome));
     put_int(w, said->ts - told->entry);
     put(w, told->dims, told->dims_size);
     if (said->dims_size > 1) put(w, said->dims, said->dims_size);
@@ -152,6 +152,23 @@ static int ready_for_rows(Writer *w, Plan *plan, Said *said, Told *told) {
 static int64_t shape_of(Told *told) { return (int64_t)((uint64_t)told->reached << 1 | (unsigned)told->recovered); }
 
 static const unsigned char packed_nothing[1];
+
+/* Reads an attempt up to its starts; 0 if there is none, or it isn't one. `consent_at`: where its consent stands. */
+static int read_attempt(Reader *r, Told *told, Place *consent_at) {
+    Py_ssize_t size;
+    if (peek(r) == 0xc0 || read_array(r) != 13) return 0;
+    told->id = read_bin(r, &size);
+    if (size != 16) return 0;
+    told->entry = read_int(r);
+    told->dims = r->at;
+    skip(r);
+    told->dims_size = r->at - told->dims;
+    told->number = read_int(r);
+    told->recovered = read_bool(r);
+    *consent_at = r->at;
+    told->consent = read_bool(r);
+    return 1;
+}
 
 /* The state of a funnel in which this event opens the unit's first attempt. */
 static void put_begun(Writer *w, Plan *plan, Said *said, Place id) {
@@ -266,21 +283,9 @@ static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size,
         funnels--;
     }
     if (funnels <= 0 || r->odd) return 0;
-    if (read_array(r) != 7 || read_array(r) != 7 || peek(r) == 0xc0) return 0;
-    Place attempt_at = r->at;
-    if (read_array(r) != 13) return 0;
-    Py_ssize_t size;
-    told->id = read_bin(r, &size);
-    if (size != 16) return 0;
-    told->entry = read_int(r);
-    told->dims = r->at;
-    skip(r);
-    told->dims_size = r->at - told->dims;
-    told->number = read_int(r);
-    told->recovered = read_bool(r);
-    Place consent_at = r->at;
-    told->consent = read_bool(r);
-    if (read_array(r) != level) return 0;
+    if (read_array(r) != 7 || read_array(r) != 7) return 0;
+    Place attempt_at = r->at, consent_at;
+    if (!read_attempt(r, told, &consent_at) || read_array(r) != level) return 0;
     Place starts = r->at;
     int64_t start = -1, time = -1;
     for (int i = 0; i < level; i++) start = read_int(r);
@@ -304,6 +309,7 @@ static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size,
     Place base_at = r->at;
     skip(r);
     Place pending_at = r->at;
+    Py_ssize_t size;
     Place pending = read_bin(r, &size);
     int64_t count = read_int(r), newest = read_int(r);
     Place floor_at = r->at;
@@ -442,6 +448,13 @@ typedef struct {
     int group_count, group_room;
 } Lane;
 
+/* Where the partition stands, before and after. `near`: entries of its calendar, (-when, key), the first due last, of times before
+ * `edge`; `dues`: new ones, (when, key). `fresh`, `old`: ids of events that no funnel looks at. */
+typedef struct {
+    int64_t offset, watermark, floor, edge, first_due, read, repeated, ts;
+    PyObject *endings, *near, *dues, *fresh, *old;
+} Now;
+
 static PyTypeObject *plan_type;
 
 static void forget_groups(Lane *lane) {
@@ -539,7 +552,7 @@ static int keep(Lane *lane, Plan *plan, Said *said, Told *told, PyObject *key) {
     lane->count++;
     if (plan->converts) {
         begin = w->at - w->start;
-        put_end(w, plan, said, told);
+        put_end(w, plan, said, told, "\xa0\xa9" "converted");
         group = group_of(lane, plan, -shape, minute, w->start + begin, w->at - w->start - begin);
         if (group == NULL || !add_dims(group, told)) return 0;
         lane->count++;
@@ -612,17 +625,8 @@ static int expire(PyObject *endings, Place packed, Py_ssize_t packed_size, int64
     Place tag_at = r->at;
     int64_t tag = read_int(r);
     Place tag_end = r->at;
-    if (read_array(r) != 7 || read_array(r) != 7 || peek(r) == 0xc0 || read_array(r) != 13) return 0;
-    Py_ssize_t size;
-    told->id = read_bin(r, &size);
-    if (size != 16) return 0;
-    told->entry = read_int(r);
-    told->dims = r->at;
-    skip(r);
-    told->dims_size = r->at - told->dims;
-    told->number = read_int(r);
-    told->recovered = read_bool(r);
-    told->consent = read_bool(r);
+    Place consent_at;
+    if (read_array(r) != 7 || read_array(r) != 7 || !read_attempt(r, told, &consent_at)) return 0;
     skip(r);
     skip(r);
     told->reached = read_int(r);
@@ -674,27 +678,13 @@ static int expire(PyObject *endings, Place packed, Py_ssize_t packed_size, int64
     return 1;
 }
 
-/* The row of an attempt that has run out. */
-static void put_drop(Writer *w, Plan *plan, Said *said, Told *told) {
-    put_row_head(w, plan, said, told, END);
-    put_part(w, plan->parts[REACHED]);
-    put_int(w, plan->level);
-    put_int(w, told->reached);
-    put(w, "\xa0\xae" "window_timeout", 16);
-    put_int(w, said->ts - told->entry);
-    put(w, told->dims, told->dims_size);
-    put(w, told->dims, told->dims_size);
-    put_no_money(w);
-    put_bool(w, told->consent);
-}
-
 /* Keeps the row of a drop-off. */
 static int keep_drop(Lane *lane, Plan *plan, Said *said, Told *told) {
     Writer *w = &lane->rows;
     int64_t minute = said->ts / 60000 - (said->ts % 60000 < 0);
     if (!ready_for_rows(w, plan, said, told)) return 0;
     Py_ssize_t begin = w->at - w->start;
-    put_drop(w, plan, said, told);
+    put_end(w, plan, said, told, "\xa0\xae" "window_timeout");
     Py_ssize_t size = w->at - w->start - begin;
     Group *group = group_of(lane, plan, -shape_of(told), minute, w->start + begin, size);
     if (group == NULL || !add_dims(group, told) || !ready(&lane->drops, size)) return 0;
@@ -711,51 +701,130 @@ static int keep_unwritten(Lane *lane, PyObject *key) {
     return changed >= 0 && set_state(lane, key) && (written || PySet_Add(lane->unwritten, key) == 0);
 }
 
-/* lane.wake(endings, key, wake, offset, watermark, floor): a unit is due. None: not usual. True: done, or the entry no longer holds. Else
- * when it is due again. `endings`: tag → the plans of its levels, by which attempts that run out are written. */
-static PyObject *lane_wake(PyObject *self, PyObject *const *args, Py_ssize_t count) {
-    if (count != 6) return PyErr_Format(PyExc_TypeError, "wake takes 6 arguments, not %zd", count);
-    Lane *lane = (Lane *)self;
-    PyObject *endings = args[0], *key = args[1], *held = state_of(lane, key);
-    if (held == NULL) return PyErr_Occurred() ? NULL : Py_NewRef(Py_True);
-    Said said = {.dims_size = 0};
+#define NEVER INT64_MIN
+
+/* A unit is due. 1: settled, or the entry no longer holds; `again`: when it is due next. 0: not usual, nothing is
+ * changed. -1: an exception is set. */
+static int settle(Lane *lane, const Now *now, PyObject *key, int64_t wake, int64_t *again) {
+    PyObject *held = state_of(lane, key);
+    *again = NEVER;
+    if (held == NULL) return PyErr_Occurred() ? -1 : 1;
+    Said said = {.offset = now->offset, .event_id = "", .money_size = 1, .consent = -1};
     Told told;
     char *packed;
     Py_ssize_t size;
-    int64_t wake = PyLong_AsLongLong(args[2]), watermark = PyLong_AsLongLong(args[4]), floor = PyLong_AsLongLong(args[5]);
-    said.offset = PyLong_AsLongLong(args[3]);
     said.unit_id = PyUnicode_AsUTF8AndSize(key, &said.unit_id_size);
-    if (PyErr_Occurred() || said.unit_id == NULL || PyBytes_AsStringAndSize(held, &packed, &size) < 0) return NULL;
-    if (!PyDict_Check(endings)) return PyErr_Format(PyExc_TypeError, "endings are a dict");
+    if (said.unit_id == NULL || PyBytes_AsStringAndSize(held, &packed, &size) < 0) return -1;
     Reader reader = {(Place)packed, (Place)packed + size, 0}, *r = &reader;
     read_array(r);
     int64_t format = read_int(r), offset = read_int(r), due = read_int(r);
     int quiet = read_bool(r);
-    if (r->odd || said.unit_id_size < 1 || said.unit_id[0] != '=') Py_RETURN_NONE;
-    if (due != wake) Py_RETURN_TRUE;
-    if (quiet && wake < watermark) { /* nothing is left to do but to forget it */
+    if (r->odd || said.unit_id_size < 1 || said.unit_id[0] != '=') return 0;
+    if (due != wake) return 1;
+    if (quiet && wake < now->watermark) { /* nothing is left to do but to forget it */
         Writer *w = &state_out;
         w->at = w->start;
-        if (!ready(w, 64)) return NULL;
+        if (!ready(w, 64)) return -1;
         *w->at++ = 0x95;
         put_int(w, format);
         put_int(w, offset);
         put_int(w, (int64_t)1 << 62);
         put_bool(w, 0);
         *w->at++ = 0x80;
-        if (!keep_unwritten(lane, key) || !set_number(lane->finished, key, offset)) return NULL;
-        Py_RETURN_TRUE;
+        return keep_unwritten(lane, key) && set_number(lane->finished, key, offset) ? 1 : -1;
     }
     said.unit_id++;
     said.unit_id_size--;
-    said.event_id = "";
-    said.event_id_size = 0;
-    said.money_size = 1;
     Plan *plan;
-    int usual = expire(endings, (Place)packed, size, watermark, floor, &said, &told, &plan);
-    if (usual == 0) Py_RETURN_NONE;
-    if (usual < 0 || !keep_drop(lane, plan, &said, &told) || !keep_unwritten(lane, key)) return NULL;
-    return PyLong_FromLongLong(told.due);
+    int usual = expire(now->endings, (Place)packed, size, now->watermark, now->floor, &said, &told, &plan);
+    if (usual <= 0) return usual;
+    *again = told.due;
+    return keep_drop(lane, plan, &said, &told) && keep_unwritten(lane, key) ? 1 : -1;
+}
+
+/* (number, key), the key's reference kept. */
+static PyObject *entry(int64_t number, PyObject *key) {
+    PyObject *made = PyTuple_New(2), *told = PyLong_FromLongLong(number);
+    if (made == NULL || told == NULL) {
+        Py_XDECREF(made);
+        Py_XDECREF(told);
+        return NULL;
+    }
+    PyTuple_SetItem(made, 0, told);
+    PyTuple_SetItem(made, 1, Py_NewRef(key));
+    return made;
+}
+
+/* When the first of the calendar's near entries is due; `edge` where there are none. */
+static int64_t soonest(const Now *now) {
+    Py_ssize_t count = PyList_Size(now->near);
+    return count == 0 ? now->edge : -PyLong_AsLongLong(PyTuple_GetItem(PyList_GetItem(now->near, count - 1), 0));
+}
+
+/* Settles the units that are due before the watermark. 1: all of them. 0: what is left is for Python: one that is not usual, one that is
+ * due again before the calendar's edge (it is among the dues, not in the calendar), or a page to be turned. -1: an exception is set. */
+static int settle_due(Lane *lane, const Now *now) {
+    int64_t due;
+    while ((due = soonest(now)) < now->watermark) {
+        Py_ssize_t last = PyList_Size(now->near) - 1;
+        if (last < 0 || now->endings == Py_None) return 0;
+        int64_t again;
+        PyObject *key = PyTuple_GetItem(PyList_GetItem(now->near, last), 1);
+        int usual = settle(lane, now, key, due, &again);
+        if (usual > 0 && again != NEVER && !append(now->dues, entry(again, key))) return -1;
+        if (usual > 0 && PyList_SetSlice(now->near, last, last + 1, NULL) < 0) return -1;
+        if (usual <= 0 || (again != NEVER && again < now->edge)) return usual < 0 ? -1 : 0;
+    }
+    return 1;
+}
+
+/* lane.settle(endings, near, offset, watermark, floor, edge): settles the units that are due before the watermark, for as long as that is
+ * usual. [(when it is due again, key)], to be entered in the calendar. `endings`: tag → the plans of its levels, by which attempts
+ * that run out are written. `near`: [(-when, key)], the first due last; those that are done are taken out. */
+static PyObject *lane_settle(PyObject *self, PyObject *args) {
+    long long offset, watermark, floor, edge;
+    Now now = {0};
+    if (!PyArg_ParseTuple(args, "O!O!LLLL", &PyDict_Type, &now.endings, &PyList_Type, &now.near, &offset, &watermark, &floor, &edge)) return NULL;
+    now.offset = offset;
+    now.watermark = watermark;
+    now.floor = floor;
+    now.edge = edge;
+    now.dues = PyList_New(0);
+    if (now.dues == NULL || settle_due((Lane *)self, &now) < 0) {
+        Py_XDECREF(now.dues);
+        return NULL;
+    }
+    return now.dues;
+}
+
+/* lane.due(keys, from, before): [(-when, key)] of those units that are due then */
+static PyObject *lane_due(PyObject *self, PyObject *args) {
+    PyObject *keys;
+    long long from, before;
+    if (!PyArg_ParseTuple(args, "O!LL", &PyList_Type, &keys, &from, &before)) return NULL;
+    PyObject *found = PyList_New(0);
+    Py_ssize_t count = PyList_Size(keys);
+    for (Py_ssize_t i = 0; found != NULL && i < count; i++) {
+        PyObject *key = PyList_GetItem(keys, i), *held = state_of((Lane *)self, key);
+        char *packed;
+        Py_ssize_t size;
+        if (held == NULL && !PyErr_Occurred()) continue;
+        if (held == NULL || PyBytes_AsStringAndSize(held, &packed, &size) < 0) goto failed;
+        Reader reader = {(Place)packed, (Place)packed + size, 0}, *r = &reader;
+        read_array(r);
+        read_int(r);
+        read_int(r);
+        int64_t wake = read_int(r);
+        if (r->odd) {
+            PyErr_SetString(PyExc_ValueError, "a unit's state is damaged");
+            goto failed;
+        }
+        if (from <= wake && wake < before && !append(found, entry(-wake, key))) goto failed;
+    }
+    return found;
+failed:
+    Py_DECREF(found);
+    return NULL;
 }
 
 /* lane.begin(store, changed, unwritten, finished): what the next chunk changes */
@@ -980,14 +1049,8 @@ static int note(Text *id, PyObject *fresh, PyObject *old, int64_t *repeated) {
     return known < 0 ? -1 : 1;
 }
 
-/* Where the partition stands, before and after. */
-typedef struct {
-    int64_t offset, watermark, floor, soonest, read, repeated, ts;
-    PyObject *fresh, *old, *dues;
-} Standing;
-
 /* A usual event of one stage of one funnel. 1, 0 (unusual), -1. */
-static int step(Lane *lane, Reading *reading, Plan *plan, int64_t offset, Record *record, Text *unit, Standing *now) {
+static int step(Lane *lane, Reading *reading, Plan *plan, int64_t offset, Record *record, Text *unit, Now *now) {
     Said said = {.offset = offset, .ts = record->ts, .consent = record->consent};
     Told told;
     char named[1 + 256];
@@ -1008,15 +1071,15 @@ static int step(Lane *lane, Reading *reading, Plan *plan, int64_t offset, Record
     if (key == NULL) return -1;
     usual = move_unit(lane, plan, &said, horizon, key, &told);
     if (usual > 0 && told.due != 0) {
-        if (!append(now->dues, Py_BuildValue("(LO)", (long long)told.due, key))) usual = -1;
-        if (told.due < now->soonest) now->soonest = told.due;
+        if (!append(now->dues, entry(told.due, key))) usual = -1;
+        if (told.due < now->first_due) now->first_due = told.due;
     }
     Py_DECREF(key);
     return usual;
 }
 
 /* One record. 1: taken. 0: unusual, nothing is changed. -1: an exception is set. */
-static int take_record(Lane *lane, Reading *reading, PyObject *got, Standing *now) {
+static int take_record(Lane *lane, Reading *reading, PyObject *got, Now *now) {
     Record record;
     Text *unit;
     int64_t offset = number_of(got, name_offset), timestamp = number_of(got, name_timestamp);
@@ -1042,32 +1105,35 @@ static int take_record(Lane *lane, Reading *reading, PyObject *got, Standing *no
     return 1;
 }
 
-/* reading.take(lane, records, from, offset, watermark, floor, soonest, fresh ids, old ids): takes records for as long as they are
- * usual, no unit is due and there is room among the fresh ids. (the place of the next, whether that is unusual, offset, watermark,
- * read, repeated, the last one's time, [(due, key)]) */
+/* reading.take(lane, records, from, offset, watermark, floor, endings, near, edge, fresh ids, old ids): takes records, and settles the
+ * units that are due after each, for as long as all is usual and there is room among the fresh ids. `endings` is None where units are not to
+ * be settled. (the place of the next, whether that is unusual, offset, watermark, read, repeated, the last one's time, [(due, key)]) */
 static PyObject *reading_take(PyObject *self, PyObject *args) {
     Reading *reading = (Reading *)self;
     PyObject *lane, *records;
     Py_ssize_t at;
-    long long offset, watermark, floor, soonest;
-    Standing now = {0};
+    long long offset, watermark, floor, edge;
+    Now now = {.first_due = INT64_MAX};
     if (!PyArg_ParseTuple(
-            args, "OO!nLLLLO!O!", &lane, &PyList_Type, &records, &at, &offset, &watermark, &floor, &soonest, &PySet_Type, &now.fresh,
-            &PySet_Type, &now.old))
+            args, "OO!nLLLOO!LO!O!", &lane, &PyList_Type, &records, &at, &offset, &watermark, &floor, &now.endings, &PyList_Type, &now.near, &edge,
+            &PySet_Type, &now.fresh, &PySet_Type, &now.old))
         return NULL;
     now.offset = offset;
     now.watermark = watermark;
     now.floor = floor;
-    now.soonest = soonest;
+    now.edge = edge;
     now.dues = PyList_New(0);
     if (now.dues == NULL) return NULL;
     Py_ssize_t count = PyList_Size(records);
-    int usual = 1;
-    while (at < count && usual > 0 && now.watermark <= now.soonest && PySet_Size(now.fresh) < reading->recent) {
+    int usual = 1, settled = now.watermark <= soonest(&now);
+    while (at < count && usual > 0 && settled && PySet_Size(now.fresh) < reading->recent) {
         usual = take_record((Lane *)lane, reading, PyList_GetItem(records, at), &now);
         at += usual > 0;
+        if (usual <= 0 || now.watermark <= soonest(&now)) settled = now.watermark <= now.first_due;
+        else if (now.watermark > now.first_due) settled = 0; /* it has its turn, once it is in the calendar */
+        else settled = settle_due((Lane *)lane, &now);
     }
-    if (usual < 0) {
+    if (usual < 0 || settled < 0) {
         Py_DECREF(now.dues);
         return NULL;
     }
@@ -1142,7 +1208,8 @@ static PyType_Spec plan_spec = {"streams.engine._usual.Plan", sizeof(Plan), 0, P
 static PyMethodDef lane_methods[] = {
     {"begin", lane_begin, METH_VARARGS, "What the next chunk changes."},
     {"move", (PyCFunction)(void (*)(void))lane_move, METH_FASTCALL, "One event: when its unit is due; None: not usual."},
-    {"wake", (PyCFunction)(void (*)(void))lane_wake, METH_FASTCALL, "A unit is due: done, due again, or not usual (None)."},
+    {"due", lane_due, METH_VARARGS, "Which units are due in a span of time."},
+    {"settle", lane_settle, METH_VARARGS, "Settles the units that are due, for as long as that is usual."},
     {"rows", lane_rows, METH_NOARGS, "The rows since the last call, and what they add to the counters."},
     {NULL, NULL, 0, NULL},
 };

@@ -19,9 +19,10 @@ class Lane:
         self, plan: Plan, key: str, offset: int, ts: int, event_id: str, unit_id: str, dims: bytes, money: bytes,
         consent: bool | None, horizon: int, /,
     ) -> int | None: ...  # fmt: skip
-    def wake(
-        self, endings: dict[int, tuple[Plan, ...]], key: str, wake: int, offset: int, watermark: int, floor: int, /
-    ) -> int | None: ...
+    def due(self, keys: list[str], first: int, before: int, /) -> list[tuple[int, str]]: ...
+    def settle(
+        self, endings: dict[int, tuple[Plan, ...]], near: list[tuple[int, str]], offset: int, watermark: int, floor: int, edge: int, /
+    ) -> list[tuple[int, str]]: ...
     def rows(
         self,
     ) -> tuple[
@@ -35,6 +36,6 @@ class Reading:
         is_internal: Callable[[str], bool], recent: int, /,
     ) -> None: ...  # fmt: skip
     def take(
-        self, lane: Lane, records: list[Any], at: int, offset: int, watermark: int, floor: int, soonest: int, fresh: set[str],
-        old: set[str], /,
+        self, lane: Lane, records: list[Any], at: int, offset: int, watermark: int, floor: int,
+        endings: dict[int, tuple[Plan, ...]] | None, near: list[tuple[int, str]], edge: int, fresh: set[str], old: set[str], /,
     ) -> tuple[int, bool, int, int, int, int, int, list[tuple[int, str]]]: ...  # fmt: skip

@@ -133,8 +133,7 @@ class Partition:
         self.take(offset, event)
         if ts > self.clock.watermark and not event.bot:
             self.clock.watermark = ts
-            if ts > self.wakes.soonest:
-                self.units.wake_up(offset, ts)
+            self.units.wake_up(offset)
 
     def unusual(self, records: list[Any]) -> Iterator[Any]:
         """Takes those of a source's records (`offset`, `timestamp`, `key`, `value`) that need no decoding in Python, and gives the
@@ -160,7 +159,9 @@ class Partition:
             self.meta.offset,
             clock.watermark,
             clock.floor,
-            wakes.soonest,
+            units.endings if units.settles_usually else None,
+            wakes.near,
+            wakes.edge,
             new,
             old,
         )
@@ -170,8 +171,7 @@ class Partition:
             self.tally.repeated += repeated
             for due, key in dues:
                 wakes.add(due, key)
-        if watermark > wakes.soonest:
-            units.wake_up(offset, watermark)
+        units.wake_up(offset)
         if len(new) >= RECENT:
             self.recent = (set(), new)
         return at, unusual
@@ -195,7 +195,7 @@ class Partition:
             return
         self.take(offset, event)
         self.clock.observe(source, watermark)
-        self.units.wake_up(offset, self.clock.watermark)
+        self.units.wake_up(offset)
 
     def invalid_from(self, offset: int, source: str, source_offset: int) -> None:
         """A record of a source that went to the dead letters."""

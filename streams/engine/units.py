@@ -18,7 +18,7 @@ from streams.engine.standing import standing
 from streams.engine.state import FORMAT, UnitState, pack, unpack
 from streams.engine.unit import DAY, Changes, settle
 from streams.engine.usual import NO_DIMENSIONS, NO_MONEY, Alike, Usual, endings, lane
-from streams.engine.wakes import Wakes
+from streams.engine.wakes import Entry, Wakes
 from streams.engine.walk import KIND_END, KIND_ENTER
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Units:
         self.forgotten: set[str] = set()
         self.out = Changes()
         self.lane, self.endings = lane(), endings(funnels)
-        self.wakes = Wakes(self.due_at)
+        self.wakes = Wakes(self.due)
         self.open: Counter[str] = Counter()
         self.standing: Counter[Standing] = Counter()
         self.recover()
@@ -123,10 +123,12 @@ class Units:
         packed = self.changed.get(key)
         return packed if packed is not None else self.store.get(key)
 
-    def due_at(self, key: str) -> int:
-        """The watermark at which a unit is due."""
-        packed = self.packed(key)
-        return FINISHED if packed is None else unpack_head(packed).wake
+    def due(self, keys: list[str], first: int, before: int) -> list[Entry]:
+        """Those of these units that are due from the first watermark on and before the second."""
+        if self.lane is not None:
+            return self.lane.due(keys, first, before)
+        dues = ((unpack_head(packed).wake, key) for key in keys if (packed := self.packed(key)) is not None)
+        return [(-wake, key) for wake, key in dues if first <= wake < before]
 
     def load(self, key: str) -> UnitState:
         """The unit's state, which may be new."""
@@ -167,14 +169,28 @@ class Units:
             self.wakes.add(due, key)
         return due is not None
 
-    def wake_up(self, offset: int, time: int) -> None:
-        """Settles the units that are due before this time (ms)."""
-        while (entry := self.wakes.first_before(time)) is not None:
-            self.wake(offset, *entry)
+    def wake_up(self, offset: int) -> None:
+        """Settles the units that are due before the watermark."""
+        wakes, time = self.wakes, self.clock.watermark
+        while time > wakes.soonest:
+            wakes.turn(time)
+            if self.settles_usually:
+                for due, key in cast("Lane", self.lane).settle(
+                    self.endings, wakes.near, offset, time, self.clock.floor, wakes.edge
+                ):
+                    wakes.add(due, key)
+            entry = wakes.first_before(time)
+            if entry is not None:
+                self.wake(offset, *entry)
+
+    @property
+    def settles_usually(self) -> bool:
+        """Whether attempts that run out may be ended the usual way: not while an end is taken back, which might be the same."""
+        return bool(self.endings) and not self.out.withdrawn
 
     def wake_all(self, offset: int) -> None:
         """The same after the floor rose: it may have passed deadlines within the lateness, too."""
-        self.wake_up(offset, self.clock.watermark)
+        self.wake_up(offset)
         early = []
         while (entry := self.wakes.first_before(self.clock.floor + self.slack)) is not None:
             early.append(entry)
@@ -183,12 +199,6 @@ class Units:
 
     def wake(self, offset: int, wake: int, key: str) -> None:
         """Settles a unit, if the entry still holds."""
-        if self.endings and not self.out.withdrawn:  # else it might be an end that this record has taken back
-            due = cast("Lane", self.lane).wake(self.endings, key, wake, offset, self.clock.watermark, self.clock.floor)
-            if due is not None:
-                if due is not True:
-                    self.wakes.add(due, key)
-                return
         packed = self.packed(key)
         head = unpack_head(packed) if packed is not None else None
         if packed is None or head is None or head.wake != wake:

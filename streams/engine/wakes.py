@@ -5,33 +5,34 @@ A heap of all units costs 96 bytes and seventeen scattered reads a unit; a day's
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable
-from heapq import heapify, heappop, heappush
 
 #: Span of a page of the calendar: 2^16 ms, about a minute.
 PAGE = 16
+#: (−time, key): sorted, the first that is due stands last, where it is taken from.
+Entry = tuple[int, str]
 
 
 class Wakes:
     """Keys of units by the watermark (ms) at which they are due.
 
-    A unit that is due earlier than thought is entered again; what it was entered under before is found stale when its time comes:
-    `due_at(key)` then says otherwise. Before `edge` times are exact; before `soonest` there is nothing to do.
+    A unit that is due earlier than thought is entered again; what it was entered under before is found stale when its time comes.
+    `near`: exact entries, of times before `edge`. `due`: those of these keys that are due from the first time on and before the second.
     """
 
-    __slots__ = ("_due_at", "_pages", "edge", "near", "soonest")
+    __slots__ = ("_due", "_pages", "edge", "near")
 
-    def __init__(self, due_at: Callable[[str], int]) -> None:
-        self._due_at = due_at
+    def __init__(self, due: Callable[[list[str], int, int], list[Entry]]) -> None:
+        self._due = due
         self._pages: dict[int, list[str]] = {}
-        self.near: list[tuple[int, str]] = []
-        self.edge = self.soonest = -(1 << 62)
+        self.near: list[Entry] = []
+        self.edge = -(1 << 62)
 
     def add(self, wake: int, key: str) -> None:
         """Enters a unit."""
         if wake < self.edge:
-            heappush(self.near, (wake, key))
-            self.soonest = min(self.soonest, wake)
+            insort(self.near, (-wake, key))
             return
         page = self._pages.get(wake >> PAGE)
         if page is None:
@@ -39,24 +40,28 @@ class Wakes:
         else:
             page.append(key)
 
-    def first_before(self, time: int) -> tuple[int, str] | None:
-        """Takes out the entry that is due first, if it is due before this time."""
-        if time > self.edge:
-            self._open(time)
-        entry = heappop(self.near) if self.near and self.near[0][0] < time else None
-        self.soonest = self.near[0][0] if self.near else self.edge
-        return entry
+    @property
+    def soonest(self) -> int:
+        """Before this time there is nothing to do."""
+        return -self.near[-1][0] if self.near else self.edge
 
-    def _open(self, time: int) -> None:
+    def turn(self, time: int) -> None:
         """Turns the pages up to this time."""
+        if time <= self.edge:
+            return
         last = time >> PAGE
         self.edge = (last + 1) << PAGE
         for number in [number for number in self._pages if number <= last]:
-            for key in set(self._pages.pop(number)):
-                wake = self._due_at(key)
-                if wake >> PAGE == number:
-                    self.near.append((wake, key))
-        heapify(self.near)
+            self.near += self._due(self._pages.pop(number), number << PAGE, (number + 1) << PAGE)
+        self.near.sort()
+
+    def first_before(self, time: int) -> tuple[int, str] | None:
+        """Takes out the entry that is due first, if it is due before this time."""
+        self.turn(time)
+        if not self.near or -self.near[-1][0] >= time:
+            return None
+        wake, key = self.near.pop()
+        return -wake, key
 
     def __bool__(self) -> bool:
         return bool(self.near or self._pages)

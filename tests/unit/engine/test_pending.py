@@ -12,8 +12,8 @@ from streams.engine import unit as unit_module
 from streams.engine import usual as usual_module
 from streams.engine.state import FunnelState, unpack, unpack_walk
 from streams.engine.unit import FOLD, PENDING
-from streams.engine.units import Units
-from streams.engine.walk import step
+from streams.engine.units import META
+from streams.engine.walk import KIND_END, step
 from tests.unit.engine.feeding import Run, batch_rows, event, events, funnel, heartbeat, run, stage
 
 LONG = funnel(stage("A"), stage("B"), stage("C"), window=10_000, lateness=10_000)
@@ -84,20 +84,13 @@ def test_an_event_out_of_order_costs_its_pending_events(monkeypatch: pytest.Monk
     assert steps.since() == 0  # a duplicate costs none
 
 
-def test_waking_does_not_touch_units_that_are_not_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    settled: list[str] = []
-    wake_one = Units.wake
-
-    def noted(self: Units, offset: int, wake: int, key: str) -> None:
-        settled.append(key)
-        wake_one(self, offset, wake, key)
-
-    monkeypatch.setattr(Units, "wake", noted)
+def test_waking_does_not_touch_units_that_are_not_due() -> None:
     made = Run(funnel(stage("A"), stage("B"), window=100, lateness=10))
-    made.feed(event("a", i, visitor=f"v{i}") for i in range(200))
-    made.feed([event("z", 115, visitor="w")]).chunk()
+    made.feed(event("a", i, visitor=f"v{i}") for i in range(200)).chunk()
     # Watermark 199: deadlines up to 88 have passed, and are settled once each.
-    assert settled == [f"=v{i}" for i in range(89)]
+    assert [row.unit_id for row in made.rows if row.kind == KIND_END] == [f"v{i}" for i in range(89)]
+    result = made.feed([event("z", 115, visitor="w")]).chunk()
+    assert (list(result.state), result.settled) == ([META], {})
 
 
 def test_settled_events_are_folded_while_others_wait() -> None:

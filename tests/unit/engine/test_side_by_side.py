@@ -161,7 +161,7 @@ def test_a_unit_that_wakes_often_leaves_no_stale_entries_in_the_calendar() -> No
     quick = funnel(stage("C"), stage("D"), name="quick", version="000000000002", window=5, lateness=10)
     made = Run(slow, quick).feed(events("a@0 c@1 a@90")).feed(events("z@115", visitor="w"))
     made.chunk()
-    assert made.partition.wakes.near == [(200, "=v")]
+    assert made.partition.wakes.near == [(-200, "=v")]
     assert len(made.partition.wakes) == 1
 
 

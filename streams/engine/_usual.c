@@ -797,36 +797,6 @@ static PyObject *lane_settle(PyObject *self, PyObject *args) {
     return now.dues;
 }
 
-/* lane.due(keys, from, before): [(-when, key)] of those units that are due then */
-static PyObject *lane_due(PyObject *self, PyObject *args) {
-    PyObject *keys;
-    long long from, before;
-    if (!PyArg_ParseTuple(args, "O!LL", &PyList_Type, &keys, &from, &before)) return NULL;
-    PyObject *found = PyList_New(0);
-    Py_ssize_t count = PyList_Size(keys);
-    for (Py_ssize_t i = 0; found != NULL && i < count; i++) {
-        PyObject *key = PyList_GetItem(keys, i), *held = state_of((Lane *)self, key);
-        char *packed;
-        Py_ssize_t size;
-        if (held == NULL && !PyErr_Occurred()) continue;
-        if (held == NULL || PyBytes_AsStringAndSize(held, &packed, &size) < 0) goto failed;
-        Reader reader = {(Place)packed, (Place)packed + size, 0}, *r = &reader;
-        read_array(r);
-        read_int(r);
-        read_int(r);
-        int64_t wake = read_int(r);
-        if (r->odd) {
-            PyErr_SetString(PyExc_ValueError, "a unit's state is damaged");
-            goto failed;
-        }
-        if (from <= wake && wake < before && !append(found, entry(-wake, key))) goto failed;
-    }
-    return found;
-failed:
-    Py_DECREF(found);
-    return NULL;
-}
-
 /* lane.begin(store, changed, unwritten, finished): what the next chunk changes */
 static PyObject *lane_begin(PyObject *self, PyObject *args) {
     Lane *lane = (Lane *)self;
@@ -1208,7 +1178,6 @@ static PyType_Spec plan_spec = {"streams.engine._usual.Plan", sizeof(Plan), 0, P
 static PyMethodDef lane_methods[] = {
     {"begin", lane_begin, METH_VARARGS, "What the next chunk changes."},
     {"move", (PyCFunction)(void (*)(void))lane_move, METH_FASTCALL, "One event: when its unit is due; None: not usual."},
-    {"due", lane_due, METH_VARARGS, "Which units are due in a span of time."},
     {"settle", lane_settle, METH_VARARGS, "Settles the units that are due, for as long as that is usual."},
     {"rows", lane_rows, METH_NOARGS, "The rows since the last call, and what they add to the counters."},
     {NULL, NULL, 0, NULL},

@@ -19,10 +19,9 @@ class Lane:
         self, plan: Plan, key: str, offset: int, ts: int, event_id: str, unit_id: str, dims: bytes, money: bytes,
         consent: bool | None, horizon: int, /,
     ) -> int | None: ...  # fmt: skip
-    def due(self, keys: list[str], first: int, before: int, /) -> list[tuple[int, str]]: ...
     def settle(
         self, endings: dict[int, tuple[Plan, ...]], near: list[tuple[int, str]], offset: int, watermark: int, floor: int, edge: int, /
-    ) -> list[tuple[int, str]]: ...
+    ) -> list[tuple[int, str]]: ...  # fmt: skip
     def rows(
         self,
     ) -> tuple[

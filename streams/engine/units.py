@@ -18,7 +18,7 @@ from streams.engine.standing import standing
 from streams.engine.state import FORMAT, UnitState, pack, unpack
 from streams.engine.unit import DAY, Changes, settle
 from streams.engine.usual import NO_DIMENSIONS, NO_MONEY, Alike, Usual, endings, lane
-from streams.engine.wakes import Entry, Wakes
+from streams.engine.wakes import Wakes
 from streams.engine.walk import KIND_END, KIND_ENTER
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Units:
         self.forgotten: set[str] = set()
         self.out = Changes()
         self.lane, self.endings = lane(), endings(funnels)
-        self.wakes = Wakes(self.due)
+        self.wakes = Wakes()
         self.open: Counter[str] = Counter()
         self.standing: Counter[Standing] = Counter()
         self.recover()
@@ -122,13 +122,6 @@ class Units:
         """The unit's state as the chunk under way has left it."""
         packed = self.changed.get(key)
         return packed if packed is not None else self.store.get(key)
-
-    def due(self, keys: list[str], first: int, before: int) -> list[Entry]:
-        """Those of these units that are due from the first watermark on and before the second."""
-        if self.lane is not None:
-            return self.lane.due(keys, first, before)
-        dues = ((unpack_head(packed).wake, key) for key in keys if (packed := self.packed(key)) is not None)
-        return [(-wake, key) for wake, key in dues if first <= wake < before]
 
     def load(self, key: str) -> UnitState:
         """The unit's state, which may be new."""

@@ -1,32 +1,29 @@
-"""When each unit is due: a calendar by time, exact for what is near.
+"""When each unit is due: a calendar by time, in order for what is near.
 
-A heap of all units costs 96 bytes and seventeen scattered reads a unit; a day's page of the calendar only names them.
+A heap of all units costs 96 bytes and seventeen scattered reads a unit; a page of the calendar only lists 16.
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import insort
-from collections.abc import Callable
 
 #: Span of a page of the calendar: 2^16 ms, about a minute.
 PAGE = 16
-#: (−time, key): sorted, the first that is due stands last, where it is taken from.
-Entry = tuple[int, str]
 
 
 class Wakes:
     """Keys of units by the watermark (ms) at which they are due.
 
-    A unit that is due earlier than thought is entered again; what it was entered under before is found stale when its time comes.
-    `near`: exact entries, of times before `edge`. `due`: those of these keys that are due from the first time on and before the second.
+    A unit that is due at another time than thought is entered again; what it was entered under before is found stale when its time
+    comes. `near`: entries of times before `edge`, (−time, key), sorted: the first that is due stands last, where it is taken from.
     """
 
-    __slots__ = ("_due", "_pages", "edge", "near")
+    __slots__ = ("_pages", "edge", "near")
 
-    def __init__(self, due: Callable[[list[str], int, int], list[Entry]]) -> None:
-        self._due = due
-        self._pages: dict[int, list[str]] = {}
-        self.near: list[Entry] = []
+    def __init__(self) -> None:
+        self._pages: dict[int, tuple[array[int], list[str]]] = {}
+        self.near: list[tuple[int, str]] = []
         self.edge = -(1 << 62)
 
     def add(self, wake: int, key: str) -> None:
@@ -36,9 +33,9 @@ class Wakes:
             return
         page = self._pages.get(wake >> PAGE)
         if page is None:
-            self._pages[wake >> PAGE] = [key]
-        else:
-            page.append(key)
+            page = self._pages[wake >> PAGE] = (array("q"), [])
+        page[0].append(-wake)
+        page[1].append(key)
 
     @property
     def soonest(self) -> int:
@@ -52,7 +49,7 @@ class Wakes:
         last = time >> PAGE
         self.edge = (last + 1) << PAGE
         for number in [number for number in self._pages if number <= last]:
-            self.near += self._due(self._pages.pop(number), number << PAGE, (number + 1) << PAGE)
+            self.near += zip(*self._pages.pop(number), strict=True)
         self.near.sort()
 
     def first_before(self, time: int) -> tuple[int, str] | None:
@@ -67,4 +64,4 @@ class Wakes:
         return bool(self.near or self._pages)
 
     def __len__(self) -> int:
-        return len(self.near) + sum(map(len, self._pages.values()))
+        return len(self.near) + sum(len(keys) for _, keys in self._pages.values())

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "_blake2b.h"
+#include "_fetched.h"
 #include "_msgpack.h"
 #include "_record.h"
 
@@ -873,20 +874,8 @@ typedef struct {
     char currency[4]; /* the last one that was found to be one */
 } Reading;
 
-static PyObject *name_offset, *name_timestamp, *name_key, *name_value;
-
-/* An integer attribute of a record; -1 with an exception set if it has none. */
-static int64_t number_of(PyObject *record, PyObject *name) {
-    PyObject *found = PyObject_GetAttr(record, name);
-    if (found == NULL) return -1;
-    int64_t number = PyLong_AsLongLong(found);
-    Py_DECREF(found);
-    return number;
-}
-
-static int same(Text *text, PyObject *bytes) {
-    return PyBytes_Check(bytes) && PyBytes_Size(bytes) == text->size &&
-           memcmp(PyBytes_AsString(bytes), text->at, (size_t)text->size) == 0;
+static int is_key(Text *text, const Fetched *got) {
+    return got->key != NULL && got->key_size == text->size && memcmp(got->key, text->at, (size_t)text->size) == 0;
 }
 
 /* Whether an e-mail or IP address may be in it: what schemas/privacy/addresses.py would have to look at. */
@@ -974,12 +963,12 @@ static int read_money(Reading *reading, Plan *plan, Record *record, Said *said) 
 }
 
 /* Reads a record: its key must be its unit's id, its time within bounds, and it must come from a visitor. 1, 0 (unusual), -1. */
-static int read_checked(Reading *reading, PyObject *value, PyObject *key, int64_t timestamp, Record *record, Text **unit) {
-    if (!PyBytes_Check(value) || !read_record((Place)PyBytes_AsString(value), PyBytes_Size(value), &reading->limits, record)) return 0;
-    if (record->ts < reading->earliest || record->ts > timestamp + reading->max_ahead) return 0;
+static int read_checked(Reading *reading, const Fetched *got, Record *record, Text **unit) {
+    if (got->value == NULL || !read_record(got->value, got->value_size, &reading->limits, record)) return 0;
+    if (record->ts < reading->earliest || record->ts > got->timestamp + reading->max_ahead) return 0;
     *unit = &record->text[reading->ids[0]];
     if ((*unit)->at == NULL && reading->ids[1] >= 0) *unit = &record->text[reading->ids[1]];
-    if ((*unit)->at == NULL || !same(*unit, key)) return 0;
+    if ((*unit)->at == NULL || !is_key(*unit, got)) return 0;
     if ((reading->networks && record->text[IP].at != NULL) || (reading->hosts && record->text[URL].at != NULL)) return 0;
     if (reading->addresses && (may_hold_address(&record->text[EVENT]) || may_hold_address(&record->text[EVENT_ID]))) return 0;
     if (record->text[CURRENCY].at != NULL) {
@@ -1049,28 +1038,23 @@ static int step(Lane *lane, Reading *reading, Plan *plan, int64_t offset, Record
 }
 
 /* One record. 1: taken. 0: unusual, nothing is changed. -1: an exception is set. */
-static int take_record(Lane *lane, Reading *reading, PyObject *got, Now *now) {
+static int take_record(Lane *lane, Reading *reading, const Fetched *got, Now *now) {
     Record record;
     Text *unit;
-    int64_t offset = number_of(got, name_offset), timestamp = number_of(got, name_timestamp);
-    if (PyErr_Occurred()) return -1;
-    if (offset <= now->offset) return 0;
-    PyObject *value = PyObject_GetAttr(got, name_value), *key = PyObject_GetAttr(got, name_key);
-    int usual = value == NULL || key == NULL ? -1 : read_checked(reading, value, key, timestamp, &record, &unit);
+    if (got->offset <= now->offset) return 0;
+    int usual = read_checked(reading, got, &record, &unit);
     if (usual > 0) {
         PyObject *how = known_of(reading, &record.text[EVENT]);
         if (how == NULL) usual = -1;
         else if (how == Py_None) usual = note(&record.text[EVENT_ID], now->fresh, now->old, &now->repeated);
-        else if (Py_TYPE(how) == plan_type) usual = step(lane, reading, (Plan *)how, offset, &record, unit, now);
+        else if (Py_TYPE(how) == plan_type) usual = step(lane, reading, (Plan *)how, got->offset, &record, unit, now);
         else usual = 0;
     }
-    Py_XDECREF(value);
-    Py_XDECREF(key);
     if (usual <= 0) return usual;
-    now->offset = offset;
+    now->offset = got->offset;
     now->ts = record.ts;
     now->read++;
-    if (record.ts > timestamp) record.ts = timestamp; /* one visitor's clock that is ahead must not make everybody else late */
+    if (record.ts > got->timestamp) record.ts = got->timestamp; /* one visitor's clock that is ahead must not make everybody else late */
     if (record.ts > now->watermark) now->watermark = record.ts;
     return 1;
 }
@@ -1080,12 +1064,13 @@ static int take_record(Lane *lane, Reading *reading, PyObject *got, Now *now) {
  * be settled. (the place of the next, whether that is unusual, offset, watermark, read, repeated, the last one's time, [(due, key)]) */
 static PyObject *reading_take(PyObject *self, PyObject *args) {
     Reading *reading = (Reading *)self;
-    PyObject *lane, *records;
+    PyObject *lane;
+    Records *records;
     Py_ssize_t at;
     long long offset, watermark, floor, edge;
     Now now = {.first_due = INT64_MAX};
     if (!PyArg_ParseTuple(
-            args, "OO!nLLLOO!LO!O!", &lane, &PyList_Type, &records, &at, &offset, &watermark, &floor, &now.endings, &PyList_Type, &now.near, &edge,
+            args, "OO!nLLLOO!LO!O!", &lane, records_type, &records, &at, &offset, &watermark, &floor, &now.endings, &PyList_Type, &now.near, &edge,
             &PySet_Type, &now.fresh, &PySet_Type, &now.old))
         return NULL;
     now.offset = offset;
@@ -1094,10 +1079,10 @@ static PyObject *reading_take(PyObject *self, PyObject *args) {
     now.edge = edge;
     now.dues = PyList_New(0);
     if (now.dues == NULL) return NULL;
-    Py_ssize_t count = PyList_Size(records);
+    Py_ssize_t count = records->count;
     int usual = 1, settled = now.watermark <= soonest(&now);
     while (at < count && usual > 0 && settled && PySet_Size(now.fresh) < reading->recent) {
-        usual = take_record((Lane *)lane, reading, PyList_GetItem(records, at), &now);
+        usual = take_record((Lane *)lane, reading, &records->items[at], &now);
         at += usual > 0;
         if (usual <= 0 || now.watermark <= soonest(&now)) settled = now.watermark <= now.first_due;
         else if (now.watermark > now.first_due) settled = 0; /* it has its turn, once it is in the calendar */
@@ -1205,21 +1190,19 @@ static int add_type(PyObject *made, PyType_Spec *spec, const char *name) {
     PyObject *type = PyType_FromSpec(spec);
     if (type == NULL || PyModule_AddObjectRef(made, name, type) < 0) return 0;
     if (spec == &plan_spec) plan_type = (PyTypeObject *)Py_NewRef(type);
+    if (spec == &records_spec) records_type = (PyTypeObject *)Py_NewRef(type);
     Py_DECREF(type);
     return 1;
 }
 
 PyMODINIT_FUNC PyInit__usual(void) {
     PyObject *made = PyModule_Create(&module);
-    name_offset = PyUnicode_InternFromString("offset");
-    name_timestamp = PyUnicode_InternFromString("timestamp");
-    name_key = PyUnicode_InternFromString("key");
-    name_value = PyUnicode_InternFromString("value");
-    if (made == NULL || name_offset == NULL || name_timestamp == NULL || name_key == NULL || name_value == NULL) return NULL;
+    record_type = PyStructSequence_NewType(&record_desc);
+    if (made == NULL || record_type == NULL) return NULL;
     PyObject *names = PyTuple_New(FIELDS);
     for (int i = 0; names != NULL && i < FIELDS; i++) PyTuple_SetItem(names, i, PyUnicode_FromString(fields[i].name));
     if (names == NULL || PyErr_Occurred() || PyModule_AddObjectRef(made, "FIELDS", names) < 0) return NULL;
     Py_DECREF(names);
-    if (!add_type(made, &plan_spec, "Plan") || !add_type(made, &lane_spec, "Lane") || !add_type(made, &reading_spec, "Reading")) return NULL;
+    if (!add_type(made, &plan_spec, "Plan") || !add_type(made, &lane_spec, "Lane") || !add_type(made, &reading_spec, "Reading") || !add_type(made, &records_spec, "Records")) return NULL;
     return made;
 }

@@ -1,8 +1,29 @@
 # usual.py says what goes in and what comes out.
 from collections.abc import Callable, Container
-from typing import Any
+from typing import Any, overload
 
 FIELDS: tuple[str, ...]
+
+class Record:
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+class Records:
+    def read(
+        self, buffer: bytes, start: int, first_offset: int, first_timestamp: int, one_time: int, count: int, wanted: int, /
+    ) -> None: ...  # fmt: skip
+    def add(self, offset: int, timestamp: int, key: bytes | None, value: bytes | None, /) -> None: ...
+    def __len__(self) -> int: ...
+    @overload
+    def __getitem__(self, at: int, /) -> Record: ...
+    @overload
+    def __getitem__(self, some: slice, /) -> Records: ...
 
 class Plan:
     def __init__(
@@ -35,6 +56,6 @@ class Reading:
         is_internal: Callable[[str], bool], recent: int, /,
     ) -> None: ...  # fmt: skip
     def take(
-        self, lane: Lane, records: list[Any], at: int, offset: int, watermark: int, floor: int,
+        self, lane: Lane, records: Records, at: int, offset: int, watermark: int, floor: int,
         endings: dict[int, tuple[Plan, ...]] | None, near: list[tuple[int, str]], edge: int, fresh: set[str], old: set[str], /,
     ) -> tuple[int, bool, int, int, int, int, int, list[tuple[int, str]]]: ...  # fmt: skip

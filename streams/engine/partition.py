@@ -23,10 +23,10 @@ from streams.engine.state import FORMAT, FunnelState, Hit, UnitState, Walk, pack
 from streams.engine.tally import Tally
 from streams.engine.unit import apply
 from streams.engine.units import META, Made, Units, check_format
-from streams.engine.usual import Readable, Usual, reading, usual
+from streams.engine.usual import Readable, Usual, gathered, reading, usual
 
 if TYPE_CHECKING:
-    from streams.engine._usual import Lane, Reading
+    from streams.engine._usual import Lane, Reading, Records
 
 #: No bound on a time.
 LATEST = 1 << 62
@@ -135,21 +135,20 @@ class Partition:
             self.clock.watermark = ts
             self.units.wake_up(offset)
 
-    def unusual(self, records: list[Any]) -> Iterator[Any]:
+    def unusual(self, records: Sequence[Any]) -> Iterator[Any]:
         """Takes those of a source's records (`offset`, `timestamp`, `key`, `value`) that need no decoding in Python, and gives the
         others, each in its turn: they are to be decoded and taken by `event` or `invalid` before the next is asked for."""
-        at = 0
-        while at < len(records):
-            if self.reading is None:
-                yield records[at]
-                at += 1
-                continue
-            at, unusual = self.take_usual(self.reading, records, at)
+        if self.reading is None:
+            yield from records
+            return
+        at, held = 0, gathered(records)
+        while at < len(held):
+            at, unusual = self.take_usual(self.reading, held, at)
             if unusual:
-                yield records[at]
+                yield held[at]
                 at += 1
 
-    def take_usual(self, reading: Reading, records: list[Any], at: int) -> tuple[int, bool]:
+    def take_usual(self, reading: Reading, records: Records, at: int) -> tuple[int, bool]:
         """Takes records from there on. The place of the first that was not taken, and whether that is an unusual one."""
         clock, wakes, units, (new, old) = self.clock, self.wakes, self.units, self.recent
         at, unusual, offset, watermark, read, repeated, seen, dues = reading.take(

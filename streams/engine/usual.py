@@ -8,7 +8,7 @@ outcome. `FUNNELWATCH_PURE=1` in the environment leaves it out.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,7 +29,7 @@ try:
 except ImportError:
     _usual = None  # type: ignore[assignment]
 if TYPE_CHECKING:
-    from streams.engine._usual import Lane, Plan, Reading
+    from streams.engine._usual import Lane, Plan, Reading, Records
 
 #: Whether the compiled part is there.
 COMPILED = _usual is not None and os.environ.get("FUNNELWATCH_PURE", "") in ("", "0")
@@ -143,6 +143,21 @@ def endings(funnels: Sequence[CompiledFunnel]) -> dict[int, tuple[Plan, ...]]:
 def lane() -> Lane | None:
     """Where usual events of a partition are gathered."""
     return _usual.Lane() if COMPILED else None
+
+
+def records() -> Records | None:
+    """Holds records as a fetch brings them; None where there is no compiled part."""
+    return _usual.Records() if COMPILED else None
+
+
+def gathered(given: Iterable[Any]) -> Records:
+    """Records of another origin, as the compiled part takes them."""
+    if isinstance(given, _usual.Records):
+        return given
+    held = _usual.Records()
+    for one in given:
+        held.add(one.offset, one.timestamp, one.key, one.value)
+    return held
 
 
 def numbers(dimensions: Sequence[str]) -> bytes | None:

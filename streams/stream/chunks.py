@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from faust.serializers.schemas import Schema
@@ -29,7 +29,7 @@ class Record(Protocol):
     def value(self) -> bytes | None: ...
 
 
-Records = list[Any]  # of Record; a list, since the engine's compiled part takes them so
+Records = Sequence[Any]  # of Record
 
 
 class Chunk:

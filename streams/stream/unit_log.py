@@ -78,7 +78,7 @@ class UnitLog:
             follow_event(partition, record, event)
         effects.add(partition.rows())
 
-    def follow_source(self, effects: Effects, records: list[Record], decode: Callable[[Record], Event | None]) -> None:
+    def follow_source(self, effects: Effects, records: Records, decode: Callable[[Record], Event | None]) -> None:
         """The same, for a source that feeds nothing else: only what is unusual about them is decoded."""
         partition = effects.partition
         for record in partition.unusual(records):

@@ -15,6 +15,7 @@
 #include "_fetched.h"
 #include "_msgpack.h"
 #include "_record.h"
+#include "_written.h"
 
 static Writer state_out;
 
@@ -1184,7 +1185,11 @@ static PyType_Spec reading_spec = {
     "streams.engine._usual.Reading", sizeof(Reading), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, reading_slots,
 };
 
-static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_usual", "The usual event, in C.", -1, NULL, NULL, NULL, NULL, NULL};
+static PyMethodDef functions[] = {
+    {"pack_records", pack_records, METH_VARARGS, "The body of a batch."},
+    {NULL, NULL, 0, NULL},
+};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_usual", "The usual event, in C.", -1, functions, NULL, NULL, NULL, NULL};
 
 static int add_type(PyObject *made, PyType_Spec *spec, const char *name) {
     PyObject *type = PyType_FromSpec(spec);

@@ -1,5 +1,5 @@
 # usual.py says what goes in and what comes out.
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from typing import Any, overload
 
 FIELDS: tuple[str, ...]
@@ -20,10 +20,18 @@ class Records:
     ) -> None: ...  # fmt: skip
     def add(self, offset: int, timestamp: int, key: bytes | None, value: bytes | None, /) -> None: ...
     def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Record]: ...
     @overload
     def __getitem__(self, at: int, /) -> Record: ...
     @overload
     def __getitem__(self, some: slice, /) -> Records: ...
+
+def pack_records(
+    pairs: Iterator[tuple[str | bytes | None, bytes | None]],
+    before: tuple[str | bytes | None, bytes | None] | None,
+    room: int,
+    /,
+) -> tuple[bytes, int, tuple[str | bytes | None, bytes | None] | None]: ...
 
 class Plan:
     def __init__(

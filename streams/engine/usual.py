@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Whether the compiled part is there.
 COMPILED = _usual is not None and os.environ.get("FUNNELWATCH_PURE", "") in ("", "0")
+#: Packs records for the writer; None where there is no compiled part.
+pack_records = _usual.pack_records if COMPILED else None
 NO_DIMENSIONS, NO_MONEY = pack(()), pack(None)
 
 #: Fields that are what their record says, but for channel to term, which addresses tell as well (`_usual` looks out for that).

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from schemas.event import Event
 from schemas.funnel import Unit
-from sinks.kafka import BatchWriter, KeyValue
+from sinks.kafka import BatchWriter
 from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition, Result
 from streams.engine.usual import Readable
@@ -125,20 +125,15 @@ class UnitLog:
         """Writes state to its topic. Where something stands in between that this worker did not write (a former owner's, which was
         under way for long), what it may have overwritten is written again."""
         written = self._table.written.get(number)
-        last = await self._writer.write(self.outputs.state, number, packed(state))
+        last = await self._writer.write(self.outputs.state, number, state.items())
         if last is not None and written is not None and last > written + len(state):
             LOG.warning(
                 "%s, partition %s: a former owner wrote late; its state is written anew", self.outputs.state, number
             )
             whole: dict[str, bytes | None] = {**self._table.part(number), **state}
-            last = await self._writer.write(self.outputs.state, number, packed(whole))
+            last = await self._writer.write(self.outputs.state, number, whole.items())
         if last is not None:
             self._table.wrote(number, last)
-
-
-def packed(state: Mapping[str, bytes | None]) -> Iterator[KeyValue]:
-    """As records."""
-    return ((key.encode(), value) for key, value in state.items())
 
 
 def follow_event(partition: Partition, record: Record, event: Event | None) -> None:

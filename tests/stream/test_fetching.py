@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -21,13 +22,14 @@ from streams.stream.fetching import Batches, BatchRecords, LeanRecords
 pytestmark = pytest.mark.skipif(not usual.COMPILED, reason="no compiled part: aiokafka's own reader is at work")
 
 Seen = tuple[int, int, bytes | None, bytes | None]
+Row = tuple[int, bytes | None, bytes | None, bool]
 PARTS = st.none() | st.binary(max_size=300)
 ROWS = st.lists(st.tuples(st.integers(-5, 5_000), PARTS, PARTS, st.booleans()), min_size=1, max_size=30)
 TRANSACTIONAL, CONTROL, APPEND_TIME = 0x10, 0x20, 0x08
 
 
 def batch(
-    base: int, rows: list[tuple[int, bytes | None, bytes | None, bool]], codec: int = 0, flags: int = 0, producer: int = -1,
+    base: int, rows: Sequence[Row], codec: int = 0, flags: int = 0, producer: int = -1,
     gaps: Random | None = None,
 ) -> bytes:  # fmt: skip
     """A batch as a broker has it: `flags` are set afterwards, and its sum with them. `gaps`: compaction took some records out."""
@@ -44,7 +46,7 @@ def batch(
     return bytes(made)
 
 
-def legacy(base: int, magic: int, rows: list[tuple[int, bytes | None, bytes | None, bool]]) -> bytes:
+def legacy(base: int, magic: int, rows: Sequence[Row]) -> bytes:
     builder = LegacyRecordBatchBuilder(magic, 0, 1 << 20)
     for place, (late, key, value, _) in enumerate(rows):
         builder.append(base + place, timestamp=1_700_000_000_000 + late, key=key, value=value)
@@ -86,9 +88,7 @@ def ours(
     st.lists(st.tuples(ROWS, st.integers(0, 4), st.booleans(), st.booleans()), min_size=1, max_size=5),
     st.integers(0, 60), st.integers(0, 1 << 30),
 )  # fmt: skip
-def test_the_same_records(
-    batches: list[tuple[list[tuple[int, bytes | None, bytes | None, bool]], int, bool, bool]], wanted: int, seed: int
-) -> None:
+def test_the_same_records(batches: list[tuple[Sequence[Row], int, bool, bool]], wanted: int, seed: int) -> None:
     rng, base, data = Random(seed), 3, b""
     for rows, codec, stamped, gaps in batches:
         data += batch(base, rows, codec, APPEND_TIME if stamped else 0, gaps=rng if gaps else None)
@@ -128,7 +128,8 @@ def test_damage_is_an_error_or_read_alike(damage: bytes, at: int, mended: bool) 
     data[place : place + len(damage)] = damage[: len(data) - place]
     if mended:
         struct.pack_into(">I", data, 17, calc_crc32c(bytes(data[21:])))
-    seen, refused = [], None
+    seen: list[Seen] = []
+    refused: Exception | None = None
     try:
         seen, _ = ours(bytes(data), 0, Random(3))
     except Exception as error:  # noqa: BLE001 - each codec has its own

@@ -15,7 +15,7 @@ from schemas.live import MINUTE, Published, decode
 from schemas.reasons import Outcome
 from schemas.rows import Row
 from schemas.settings import Kafka
-from sinks.kafka import BatchWriter, KeyValue
+from sinks.kafka import BatchWriter, Keyed
 from sinks.prometheus.counters import FunnelCounters, Tally
 from sinks.prometheus.health import WorkerHealth
 from sinks.prometheus.labels import LabelPolicy
@@ -35,7 +35,7 @@ class Topic(BatchWriter):
         self.broken = self.deaf = False
 
     async def write(
-        self, topic: str, partition: int, records: Iterable[KeyValue], timestamp: int | None = None
+        self, topic: str, partition: int, records: Iterable[Keyed], timestamp: int | None = None
     ) -> int | None:
         assert (topic, partition) == ("p.live", 0)
         ((key, value),) = records

@@ -1,0 +1,56 @@
+"""A record batch (format 2) around a body that was packed elsewhere, in the form of aiokafka's BatchBuilder."""
+
+from __future__ import annotations
+
+import struct
+
+from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
+from aiokafka.record.util import calc_crc32c
+
+from schemas.settings import Compression
+
+#: Offset of the first record, length from here on, epoch, format and sum; then what the sum is of: attributes, offset of the last record
+#: behind the first, times of the first and the last (ms), producer and its epoch, number of the first record, how many records.
+HEAD, SUMMED = struct.Struct(">qiibI"), struct.Struct(">hiqqqhii")
+SIZE = HEAD.size + SUMMED.size
+LENGTH_FROM = 12
+FORMAT = 2
+ENCODE = {
+    Compression.NONE: (0, bytes), Compression.GZIP: (1, gzip_encode), Compression.SNAPPY: (2, snappy_encode),
+    Compression.LZ4: (3, lz4_encode), Compression.ZSTD: (4, zstd_encode),
+}  # fmt: skip
+
+
+class PackedBatch:
+    """`body`: `count` records, one after the other, all of one time (ms)."""
+
+    def __init__(self, body: bytes, count: int, timestamp: int, compression: Compression) -> None:
+        self._count, self._timestamp = count, timestamp
+        self._codec, encode = ENCODE[compression]
+        self._body = encode(body)
+        self._producer = (-1, -1, 0)
+
+    def record_count(self) -> int:
+        return self._count
+
+    def size(self) -> int:
+        """In bytes, as it is sent."""
+        return SIZE + len(self._body)
+
+    def closed(self) -> bool:
+        """Nothing is added any more."""
+        return True
+
+    def close(self) -> None:
+        """It is."""
+
+    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
+        """aiokafka numbers the batch before it is sent."""
+        self._producer = (producer_id, producer_epoch, base_sequence)
+
+    def _build(self) -> bytes:
+        """The bytes that aiokafka sends."""
+        time, count = self._timestamp, self._count
+        summed: bytes = SUMMED.pack(self._codec, count - 1, time, time, *self._producer, count) + self._body
+        head = HEAD.pack(0, len(summed) + HEAD.size - LENGTH_FROM, -1, FORMAT, calc_crc32c(summed))
+        return head + summed

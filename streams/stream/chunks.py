@@ -12,8 +12,8 @@ from faust.types import TP
 #: Records of one chunk at most: bounds how long a chunk holds the event loop, and the size of its writes.
 CHUNK_RECORDS = 5_000
 #: Records that are worked on at a time. What they become fits into the processor's cache until it is packed; a whole chunk at
-#: a time costs twice as much.
-SLICE_RECORDS = 400
+#: a time costs twice as much. What is done in C is packed as it is made: there, more at a time have more in common for the counters.
+SLICE_RECORDS, WIDE_SLICE_RECORDS = 400, 2_000
 
 
 class Record(Protocol):
@@ -57,10 +57,10 @@ class Chunk:
         """What reaches the agent: the chunk itself."""
         return self
 
-    def slices(self) -> Iterator[Records]:
+    def slices(self, size: int = SLICE_RECORDS) -> Iterator[Records]:
         """The records, so many at a time."""
-        for start in range(0, len(self.records), SLICE_RECORDS):
-            yield self.records[start : start + SLICE_RECORDS]
+        for start in range(0, len(self.records), size):
+            yield self.records[start : start + size]
 
 
 class ChunkScheduler(DefaultSchedulingStrategy):

@@ -65,18 +65,17 @@ class Follower:
             return self.leave(event)  # nothing is done yet: a stop or a rebalance need not wait for the registry
         effects = None if unit_log is None else unit_log.begin(chunk.partition)
         letters, rekeyed, lags = list[DeadLetter](), source.nothing_rekeyed(), list[int]()
-        for records in chunk.slices():
-            decode = partial(source.decode, chunk, letters=letters)
-            if unit_log is not None and effects is not None and not source.logs:
-                unit_log.follow_source(effects, records, decode)
-                lags.append(records[-1].timestamp - effects.partition.seen)
-                continue
-            events = list(map(decode, records))
-            if unit_log is not None and effects is not None:
-                unit_log.follow_events(effects, records, events)
-            source.rekey(chunk, records, events, rekeyed)
-            if events[0] is not None:
-                lags.append(records[0].timestamp - events[0].ts)
+        decode = partial(source.decode, chunk, letters=letters)
+        if unit_log is not None and effects is not None and not source.logs:
+            lags = unit_log.follow_source(effects, chunk, decode)
+        else:
+            for records in chunk.slices():
+                events = list(map(decode, records))
+                if unit_log is not None and effects is not None:
+                    unit_log.follow_events(effects, records, events)
+                source.rekey(chunk, records, events, rekeyed)
+                if events[0] is not None:
+                    lags.append(records[0].timestamp - events[0].ts)
         refused = await source.bury(chunk.partition, letters)
         result = None
         if unit_log is not None and effects is not None:

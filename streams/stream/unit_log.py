@@ -11,10 +11,10 @@ from schemas.event import Event
 from schemas.funnel import Unit
 from sinks.kafka import BatchWriter
 from streams.engine.match import CompiledFunnel
-from streams.engine.partition import Partition, Result
+from streams.engine.partition import LATEST, Partition, Result
 from streams.engine.usual import Readable
 from streams.stream import log
-from streams.stream.chunks import Record, Records
+from streams.stream.chunks import SLICE_RECORDS, WIDE_SLICE_RECORDS, Chunk, Record, Records
 from streams.stream.effects import Effects
 from streams.stream.table import StateTable
 
@@ -78,12 +78,18 @@ class UnitLog:
             follow_event(partition, record, event)
         effects.add(partition.rows())
 
-    def follow_source(self, effects: Effects, records: Records, decode: Callable[[Record], Event | None]) -> None:
-        """The same, for a source that feeds nothing else: only what is unusual about them is decoded."""
-        partition = effects.partition
-        for record in partition.unusual(records):
-            follow_event(partition, record, decode(record))
-        effects.add(partition.rows())
+    def follow_source(self, effects: Effects, chunk: Chunk, decode: Callable[[Record], Event | None]) -> list[int]:
+        """All records of a source that feeds nothing else: only what is unusual about them is decoded. A sample of how long after its
+        time (ms) Kafka got an event."""
+        partition, lags = effects.partition, list[int]()
+        for records in chunk.slices(SLICE_RECORDS if partition.reading is None else WIDE_SLICE_RECORDS):
+            partition.seen = LATEST
+            for record in partition.unusual(records):
+                follow_event(partition, record, decode(record))
+            effects.add(partition.rows())
+            if partition.seen != LATEST:
+                lags.append(records[-1].timestamp - partition.seen)
+        return lags
 
     def follow_records(self, effects: Effects, records: Records) -> None:
         """Some records of the internal log."""

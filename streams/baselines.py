@@ -10,9 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
-
 from schemas.errors import SinkError
 from schemas.expectation.baselines import Baselines
 from schemas.expectation.history import Names, Needed
@@ -21,22 +18,23 @@ from schemas.funnel import Funnel
 from schemas.settings import Kafka, Settings
 from sinks.clickhouse.client import Client, connect
 from sinks.clickhouse.expectation import Learner
-from sinks.kafka import BatchWriter, client_options
+from sinks.kafka import BatchWriter
+from streams.whole_topic import WholeTopic
 
 log = logging.getLogger("funnelwatch.baselines")
 
-#: Seconds until the next try after a fault, ms that a fetch waits, seconds that a start waits for the topic.
-PAUSE, WAIT, PATIENCE = 5.0, 1_000, 20.0
+#: Seconds that a start waits for the topic.
+PATIENCE = 20.0
 #: Seconds between two looks whether it is time to learn.
 LOOK = 1.0
 
 
 class BaselineTopic:
-    """The topic as a worker follows it: outside of any group, from the beginning at each start."""
+    """What the topic holds, in `baselines`. Following `topic` keeps it up to date."""
 
     def __init__(self, kafka: Kafka, topic: str, baselines: Baselines) -> None:
-        self._kafka, self._topic, self._baselines = kafka, topic, baselines
-        self._caught_up = asyncio.Event()
+        self.topic = WholeTopic(kafka, topic, lambda record: self.take(record.value), log)
+        self._baselines = baselines
 
     def take(self, value: bytes | None) -> None:
         """One record. One of another format, or of a step that is no longer there, is passed over."""
@@ -47,36 +45,9 @@ class BaselineTopic:
     async def until_known(self) -> None:
         """Waits until what was learned before is read, a bounded time: without it, counting goes on, and nothing is expected yet."""
         try:
-            await asyncio.wait_for(self._caught_up.wait(), PATIENCE)
+            await asyncio.wait_for(self.topic.caught_up.wait(), PATIENCE)
         except TimeoutError:
-            log.warning("%s could not be read within %.0f s: nothing is expected until it can", self._topic, PATIENCE)
-
-    async def follow(self, stopped: Callable[[], bool]) -> None:
-        """Reads until `stopped`; faults are said and tried again."""
-        while not stopped():
-            try:
-                await self._read(stopped)
-            except (KafkaError, OSError) as error:
-                log.warning("what is expected can't be read (%s); trying again in %.0f s", error, PAUSE)
-                await asyncio.sleep(PAUSE)
-
-    async def _read(self, stopped: Callable[[], bool]) -> None:
-        place = TopicPartition(self._topic, 0)
-        consumer = AIOKafkaConsumer(
-            enable_auto_commit=False, auto_offset_reset="earliest", **client_options(self._kafka)
-        )
-        try:
-            await consumer.start()
-            consumer.assign([place])
-            await consumer.seek_to_beginning(place)
-            end = (await consumer.end_offsets([place]))[place]
-            while not stopped():
-                if await consumer.position(place) >= end:
-                    self._caught_up.set()
-                for record in (await consumer.getmany(place, timeout_ms=WAIT)).get(place, ()):
-                    self.take(record.value)
-        finally:
-            await consumer.stop()
+            log.warning("what is expected could not be read within %.0f s: nothing is until it can", PATIENCE)
 
 
 def learner(settings: Settings, funnels: Sequence[Funnel]) -> Learner:

@@ -101,7 +101,7 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
     )  # fmt: skip
     add_agents(app, follower, layout)
     add_clocks(app, follower, settings)
-    app.task(lambda: annotations.follow(lambda: app.should_stop))
+    app.task(lambda: annotations.topic.follow(lambda: app.should_stop))
     add_life(app, writer, server, counters, follower, settings)
     add_expectation(app, BaselineTopic(settings.kafka, layout.baselines, baselines))
     add_publisher(app, settings, instance, funnels, counters, health, writer)
@@ -220,13 +220,13 @@ def add_life(
             counters.forget((tp.topic, tp.partition))
 
 
-def add_expectation(app: StreamApp, topic: BaselineTopic) -> None:
+def add_expectation(app: StreamApp, learned: BaselineTopic) -> None:
     """What is expected is known before the first chunk, and followed from then on."""
     following: list[asyncio.Task[None]] = []
 
     async def begin() -> None:
-        following.append(asyncio.create_task(topic.follow(lambda: app.should_stop)))
-        await topic.until_known()
+        following.append(asyncio.create_task(learned.topic.follow(lambda: app.should_stop)))
+        await learned.until_known()
 
     async def end() -> None:
         for task in following:

@@ -127,7 +127,7 @@ static Records *new_records(PyTypeObject *type, PyObject *buffers) {
     if (records == NULL) return NULL;
     records->buffers = buffers == NULL ? PyList_New(0) : Py_NewRef(buffers);
     if (records->buffers == NULL) {
-        Py_DECREF(records);
+        Py_DECREF((PyObject *)records);
         return NULL;
     }
     return records;
@@ -182,7 +182,7 @@ static PyObject *records_subscript(PyObject *self, PyObject *key) {
     Py_ssize_t count = PySlice_AdjustIndices(records->count, &start, &stop, step);
     Records *some = new_records(Py_TYPE(self), records->buffers);
     if (some == NULL || !make_room(some, count)) {
-        Py_XDECREF(some);
+        Py_XDECREF((PyObject *)some);
         return NULL;
     }
     for (Py_ssize_t i = 0; i < count; i++) some->items[i] = records->items[start + i * step];

@@ -17,7 +17,8 @@ from schemas.rules.promql import lines, net_increase, select
 from schemas.rules.texts import Texts, asked, number
 
 OUTAGE_WINDOWS = (10 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR)
-WEEKS_BACK = (WEEK, 2 * WEEK)  # the lower of both counts: the week after a sale is no outage
+#: The lowest of these counts: the week after a sale is no outage, nor is an hour that comes early or late because clocks have changed.
+WEEKS_BACK = (WEEK, 2 * WEEK, WEEK - HOUR, WEEK + HOUR)
 NOW = "now"
 #: Log-likelihood ratio of "2 % of a week ago" against "half of a week ago": 21 entries must be missing at the least.
 GONE, LESS = 0.02, 0.50
@@ -31,7 +32,7 @@ _OF_FUNNEL = f"{SITE}, {FUNNEL}"
 
 
 def arrivals(site: str, scale: Scale, *, declared: bool) -> list[Record]:
-    """Attempts started in each window: now, one and two weeks ago. And the score of an outage.
+    """Attempts started in each window: now, and at each time that it is compared with. And the score of an outage.
 
     `declared`: a calendar has something to say of traffic.
     """

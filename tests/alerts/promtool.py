@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -48,16 +49,21 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """At `minute` after the start exactly `firing` alerts fire (the watchdog aside), each with at least these labels."""
+    """At `minute` after the start exactly `firing` alerts fire (the watchdog aside), each with at least these labels.
+
+    `among`: a matcher of labels, `funnel="purchase"`; only these are looked at.
+    """
 
     minute: int
     firing: tuple[Labels, ...]
+    among: str = ""
 
 
 class Scenario(msgspec.Struct, frozen=True):
     """`interval` in minutes: of the scrapes and of the evaluations. `series`: all that is scraped.
 
     `groups`: parts of the rule file that are looked at (empty: all), `without` rules that match, so that a run takes seconds.
+    `silent`: the alert that it is about, where none fires.
     """
 
     name: str
@@ -66,6 +72,13 @@ class Scenario(msgspec.Struct, frozen=True):
     interval: int = 1
     groups: tuple[str, ...] = ()
     without: str = ""
+    silent: str = ""
+
+    @property
+    def about(self) -> set[str]:
+        """Names of the alerts that it says something of."""
+        fired = {dict(labels)["alertname"] for moment in self.moments for labels in moment.firing}
+        return fired | ({self.silent} if self.silent else set())
 
 
 #: What the expectations look at: enough to tell who is hit and who is told.
@@ -96,6 +109,28 @@ def only(groups: Sequence[str], rules: str, without: str = "") -> str:
     return json.dumps({"groups": kept})
 
 
+#: What the rules record, as it stands in expressions.
+_RECORDED = re.compile(r"\b[a-z_]+:[a-z_:]+")
+
+
+def needed(alerts: Iterable[str], rules: str) -> str:
+    """The rule file (JSON) with these alerts alone, without their texts, and all that they read, directly or not."""
+    loaded = json.loads(rules)
+    every = [rule for group in loaded["groups"] for rule in group["rules"]]
+    wanted, found = set(alerts), set[str]()
+    while wanted:
+        found |= wanted
+        read = (rule["expr"] for rule in every if rule.get("record", rule.get("alert")) in wanted)
+        wanted = {name for expression in read for name in _RECORDED.findall(expression)} - found
+    for group in loaded["groups"]:
+        group["rules"] = [
+            {key: value for key, value in rule.items() if key != "annotations"}
+            for rule in group["rules"]
+            if rule.get("record", rule.get("alert")) in found
+        ]
+    return json.dumps(loaded)
+
+
 def document(scenario: Scenario, rules: Path) -> str:
     """promtool's test file (JSON, which is YAML)."""
     test = {
@@ -117,19 +152,26 @@ def document(scenario: Scenario, rules: Path) -> str:
     return json.dumps(whole, indent=1)
 
 
-def run(scenario: Scenario, rules: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """`promtool test rules` on this scenario and the text of a rule file."""
+def run(scenario: Scenario, rules: str, folder: Path, alerts: Iterable[str] = ()) -> subprocess.CompletedProcess[str]:
+    """`promtool test rules` on this scenario and the text of a rule file. `alerts`: only these and what they read."""
     subset, file = folder / f"{scenario.name}.rules.yml", folder / f"{scenario.name}.test.yml"
-    subset.write_text(only(scenario.groups, rules, scenario.without))
+    kept = only(scenario.groups, rules, scenario.without)
+    subset.write_text(needed(alerts, kept) if alerts else kept)
     file.write_text(document(scenario, subset))
+    return verdict(file)
+
+
+def verdict(file: Path) -> subprocess.CompletedProcess[str]:
+    """`promtool test rules` on its test file. It allocates much and keeps little: collected less often it is a third faster."""
     command = ["nice", "-n", "15", need_promtool(), "test", "rules", str(file)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    environment = os.environ | {"GOGC": "400"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, env=environment)
 
 
 def _expectation(moment: Moment) -> dict[str, object]:
-    shown = ", ".join(SHOWN)
+    shown, among = ", ".join(SHOWN), f", {moment.among}" if moment.among else ""
     return {
-        "expr": f'count by ({shown}) (ALERTS{{alertstate="firing", alertname!="FunnelWatchdog"}})',
+        "expr": f'count by ({shown}) (ALERTS{{alertstate="firing", alertname!="FunnelWatchdog"{among}}})',
         "eval_time": f"{moment.minute}m",
         "exp_samples": [{"labels": _selector("", labels), "value": 1} for labels in moment.firing],
     }

@@ -16,9 +16,9 @@ FUNNELS = load_funnels(SETTINGS.funnels)
 RULES = ROOT / "grafana" / "rules" / "funnelwatch.yml"
 
 
-def with_floor() -> tuple[Funnel, ...]:
-    """The example's definitions with a floor for purchases: a quarter of the checkouts, from 200 on."""
-    return tuple(msgspec.structs.replace(funnel, stages=tuple(map(_floor, funnel.stages))) for funnel in FUNNELS)
+def with_floor(funnel: Funnel) -> Funnel:
+    """The same with a floor for purchases: a quarter of the checkouts, from 200 on."""
+    return msgspec.structs.replace(funnel, stages=tuple(map(_floor, funnel.stages)))
 
 
 def _floor(stage: Stage) -> Stage:

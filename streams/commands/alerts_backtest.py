@@ -95,7 +95,10 @@ def alerts_backtest(
 
 def notes(funnel: Funnel, attempts: int, ready: dict[str, int], site: Site) -> Iterator[str]:
     """What to know before trusting the answer."""
-    yield f"{funnel.name}: {attempts:,} attempts replayed; floors, tickets and the pipeline's own alerts are not"
+    yield (
+        f"{funnel.name}: {attempts:,} attempts replayed, for falls of rates and traffic outages; not replayed are floors, daily tickets "
+        "and broken tracking, nor the pipeline's own alerts, of which history has no record"
+    )
     for step in watched(funnel):
         at = ready.get(step.level)
         if at is None:

@@ -120,6 +120,9 @@ def test_the_shop_as_it_is_has_too_few_checkouts_and_nobody_is_paged(shared_data
     ran = CliRunner().invoke(alerts, ["backtest", str(shared_data / "shop" / "ecom.csv.gz"), *arguments])
     assert ran.exit_code == 0, ran.output
     assert ran.stdout == "no page would have gone out\n"
-    assert "checkout: 805 attempts replayed, for falls of rates and traffic outages; not replayed are floors, daily" in ran.stderr
+    assert (
+        "checkout: 805 attempts replayed, for falls of rates and traffic outages; not replayed are floors, daily"
+        in ran.stderr
+    )
     assert "shipping_details → payment_details had too little history all along" in ran.stderr
     assert "payment_details → purchase had too little history all along" in ran.stderr

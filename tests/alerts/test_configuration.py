@@ -76,7 +76,9 @@ def test_hours_are_those_of_the_sites_zone() -> None:
 @pytest.mark.parametrize("factor", [1, 60, 3600])
 def test_promtool_takes_the_rules_at_every_scale(factor: int, tmp_path: Path) -> None:
     file = tmp_path / "rules.yml"
-    file.write_text(render(rule_file([with_floor(funnel) for funnel in FUNNELS], SETTINGS.site, Links(), Scale(factor))))
+    file.write_text(
+        render(rule_file([with_floor(funnel) for funnel in FUNNELS], SETTINGS.site, Links(), Scale(factor)))
+    )
     ran = subprocess.run(
         [need_promtool(), "check", "rules", str(file)], capture_output=True, text=True, timeout=60, check=False
     )

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError
 
 from schemas import topics as names
 from schemas.errors import ConfigError, SinkError
-from schemas.funnel import Funnel
+from schemas.funnel import Funnel, Unit
 from schemas.settings import Kafka, SecurityProtocol, Settings, Start
 from schemas.topics import Feed, feeds
 from sinks.kafka import check_login
@@ -125,16 +125,21 @@ def layout(settings: Settings, funnels: Sequence[Funnel], counts: dict[str, int]
             specs.append(TopicSpec(feed.topic, log_partitions, LARGE | RETENTION))
         state = names.state_log(prefix, feed.unit)
         if counts.get(state, log_partitions) != log_partitions:
-            raise ConfigError(
-                f"sources: {feed.topic}",
-                f"has {log_partitions} partitions, but the state of its {feed.unit.value}s was begun with {counts[state]}: "
-                "units would be looked for on other partitions than where their state is",
-                "drop `keyed_by` (events are then re-keyed), or give kafka.topic_prefix and kafka.group_prefix new names and "
-                "start anew",
-            )
+            raise partitions_changed(feed.topic, feed.unit, log_partitions, counts[state])
         specs.append(TopicSpec(state, log_partitions, LARGE | COMPACTED))
     all_counts = counts | {spec.name: counts.get(spec.name, spec.partitions) for spec in specs}
     return Layout(found, all_counts, *outputs), specs
+
+
+def partitions_changed(topic: str, unit: Unit, now: int, begun: int) -> ConfigError:
+    """A log has other partitions than its state: refused, before units are looked for where their state is not."""
+    return ConfigError(
+        f"sources: {topic}",
+        f"has {now} partitions, but the state of its {unit.value}s was begun with {begun}: "
+        "units would be looked for on other partitions than where their state is",
+        "drop `keyed_by` (events are then re-keyed), or give kafka.topic_prefix and kafka.group_prefix new names and "
+        "start anew",
+    )
 
 
 def prepare(settings: Settings, funnels: Sequence[Funnel]) -> Layout:

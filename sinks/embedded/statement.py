@@ -23,7 +23,8 @@ READS = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXI
 class Statement(msgspec.Struct, frozen=True):
     """One statement. `format`: as its FORMAT clause says, None without one.
 
-    `data`: for INSERT … FORMAT only: what follows the clause; `text` then ends before it.
+    `data`: for INSERT … FORMAT only: what follows the clause; `text` then ends before it, and `settings` is where its SETTINGS clause
+    begins, or its end.
     `several`: another statement follows a semicolon.
     """
 
@@ -32,6 +33,7 @@ class Statement(msgspec.Struct, frozen=True):
     format: str | None
     data: bytes | None
     several: bool
+    settings: int = 0
 
     @property
     def reads(self) -> bool:
@@ -40,8 +42,9 @@ class Statement(msgspec.Struct, frozen=True):
 
 def parse(raw: bytes) -> Statement:
     """Reads `raw` as ClickHouse's server does: an INSERT's data begin after its FORMAT clause and are never scanned."""
-    verb, previous, wanted, depth = "", "", None, 0
+    verb, previous, before, wanted, depth = "", "", "", None, 0
     inserting, ended = False, False
+    settings, named = None, 0
     for kind, token, end in _tokens(raw):
         if ended:
             return Statement(raw, verb, wanted, None, several=True)
@@ -53,12 +56,17 @@ def parse(raw: bytes) -> Statement:
             verb, inserting = word, word == "INSERT"
         elif inserting and depth == 0 and word in {"VALUES", "SELECT", "WITH", "WATCH"}:
             return Statement(raw, verb, None, None, several=False)  # the engine finds the inline data itself
+        elif inserting and token == b"=" and depth == 0 and before == "SETTINGS" and settings is None:
+            settings = named  # a table may have that name, but nothing is equal to one
         elif previous == "FORMAT" and depth == 0 and word:
             wanted = token.decode()
             if inserting:
                 head = raw[: raw.upper().rindex(b"FORMAT", 0, end - len(token))]
-                return Statement(head, verb, wanted, _data(raw, end), several=False)
-        previous = word
+                at = len(head) if settings is None else settings
+                return Statement(head, verb, wanted, _data(raw, end), several=False, settings=at)
+        if word == "SETTINGS":
+            named = end - len(token)
+        before, previous = previous, word
     return Statement(raw, verb, wanted, None, several=False)
 
 

@@ -17,6 +17,7 @@ from streams.stream import log
 from streams.stream.chunks import SLICE_RECORDS, WIDE_SLICE_RECORDS, Chunk, Record, Records
 from streams.stream.effects import Effects
 from streams.stream.table import StateTable
+from streams.topics import partitions_changed
 
 LOG = logging.getLogger("funnelwatch.state")
 
@@ -58,9 +59,13 @@ class UnitLog:
         return sum(len(part) for part in self._table.parts.values())
 
     def partition(self, number: int) -> Partition:
-        """The engine's partition, built from the recovered state at its first chunk."""
+        """The engine's partition, built from the recovered state at its first chunk. Raises ConfigError for one that was added to the
+        topic since this worker started."""
         partition = self.partitions.get(number)
         if partition is None:
+            begun = self._table.partitions
+            if begun is not None and number >= begun:
+                raise partitions_changed(self.topic, self.unit, number + 1, begun)
             partition = Partition(self.topic, number, self.unit, self.funnels, self._table.part(number), self._readable)
             partition.clock.expect(self._sources)
             self.partitions[number] = partition

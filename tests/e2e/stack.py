@@ -22,7 +22,7 @@ from schemas.settings import Settings, load_settings
 from schemas.topics import feeds
 from sinks.clickhouse.client import Client, connect
 from sinks.kafka import BatchWriter, KeyValue
-from tests.e2e.child import Child, free_port
+from tests.e2e.child import NO_VARIABLES, Child, free_port
 
 #: The least that a broker allows: a worker that was killed is missed soon.
 SESSION_TIMEOUT = "6s"
@@ -101,13 +101,15 @@ class Stack:
 
     # -- processes
 
-    def start(self, role: str, instance: str = "a", *, ready: bool = True) -> Child:
-        """Starts a worker or sink, and waits for /readyz unless told otherwise."""
+    def start(
+        self, role: str, instance: str = "a", *, ready: bool = True, variables: Mapping[str, str] = NO_VARIABLES
+    ) -> Child:
+        """Starts a worker or sink, and waits for /readyz unless told otherwise. `variables`: of its environment, beside ours."""
         config = self.config if instance == "a" else self.write_config(instance)
         web = load_settings(config, {}, {}).web
         port = int((web.listen if role == "worker" else web.sink_listen).rpartition(":")[2])
         log = self.directory / f"{role}-{instance}-{len(self.children)}.log"
-        child = Child(role, config, log, port)
+        child = Child(role, config, log, port, variables=variables)
         self.children.append(child)
         if ready:
             child.until_ready()

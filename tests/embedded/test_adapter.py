@@ -86,6 +86,21 @@ def test_an_order_of_an_unknown_fault_is_refused_and_without_the_flag_there_is_n
     connection.close()
 
 
+def test_what_the_table_refuses_is_an_error_and_settings_may_stand_before_the_format(
+    client: Client, clickhouse: EmbeddedClickHouse
+) -> None:
+    client.command("CREATE TABLE settings (n UInt64, CONSTRAINT small CHECK n < 100) ENGINE = MergeTree ORDER BY n")
+    client.insert("settings", [[1], [2]], column_names=["n"])
+    with pytest.raises(DatabaseError, match="VIOLATED_CONSTRAINT"):
+        client.insert("settings", [[3], [100]], column_names=["n"])
+    connection = http.client.HTTPConnection(clickhouse.host, clickhouse.port, timeout=10)
+    text = f"INSERT INTO {client.database}.settings SETTINGS max_insert_threads = 1 FORMAT CSV\n7\n"
+    connection.request("POST", "/", text)
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert client.query("SELECT n FROM settings ORDER BY n").result_rows == [(1,), (2,), (7,)]
+
+
 def test_get_only_reads(clickhouse: EmbeddedClickHouse) -> None:
     for path, status in (("/ping", 200), ("/", 200), ("/?query=SELECT%201", 200), ("/?query=DROP%20DATABASE%20x", 500)):
         connection = http.client.HTTPConnection(clickhouse.host, clickhouse.port, timeout=10)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -15,9 +16,9 @@ import msgspec
 
 from benchmarks.reliability import put, table
 from schemas.errors import FunnelwatchError
-from sinks.embedded.clickhouse import EmbeddedClickHouse
 from tests.faults.acts import GUEST, WORKERS
 from tests.faults.broker import ProxiedKafka
+from tests.faults.disk import ClickHouseOnSmallDisk
 from tests.faults.flow import Flow
 from tests.faults.monitor import SINK
 from tests.faults.rounds import THEMES, Outcome, Theme, play
@@ -42,11 +43,27 @@ class Summary(msgspec.Struct, frozen=True):
     counters_beyond: int
     by_kind: dict[str, int]
     unfinished: list[str]
+    skipped: dict[str, str]
 
 
-def summary(outcomes: Sequence[Outcome], unfinished: list[str], seconds: float) -> Summary:
+class Played(msgspec.Struct):
+    """What came of the rounds so far. `unfinished`: those that did not come to their end; `skipped`: themes that can't be had here, and
+    why."""
+
+    outcomes: list[Outcome] = []
+    unfinished: list[str] = []
+    skipped: dict[str, str] = {}
+
+    @property
+    def faults(self) -> int:
+        """All that happened."""
+        return sum(sum(outcome.faults.values()) for outcome in self.outcomes)
+
+
+def summary(played: Played, seconds: float) -> Summary:
     """Their sums."""
     kinds: Counter[str] = Counter()
+    outcomes = played.outcomes
     for outcome in outcomes:
         kinds.update(outcome.faults)
 
@@ -55,14 +72,14 @@ def summary(outcomes: Sequence[Outcome], unfinished: list[str], seconds: float) 
 
     return Summary(
         kinds.total(), total("kills"), len(outcomes), seconds, total("rows"), total("lost"), total("doubled"), total("different"),
-        total("events_wrong"), total("counters"), total("counted_short"), total("counted_beyond"), dict(sorted(kinds.items())), unfinished,
+        total("events_wrong"), total("counters"), total("counted_short"), total("counted_beyond"), dict(sorted(kinds.items())), played.unfinished,
+        played.skipped,
     )  # fmt: skip
 
 
-def themes(only: Sequence[str]) -> Iterator[tuple[Theme, int]]:
-    """All themes in turn, with another seed each time."""
-    chosen = [theme for theme in THEMES if not only or theme.name in only]
-    for turn in count(1):
+def themes(chosen: Sequence[Theme]) -> Iterator[tuple[Theme, int]]:
+    """All of them in turn, with another seed each time."""
+    for turn in count(1) if chosen else ():
         for theme in chosen:
             yield theme, turn
 
@@ -86,6 +103,7 @@ def document(outcomes: Sequence[Outcome], whole: Summary) -> list[str]:
     )
     return [
         what,
+        *(f"Not tried: {theme}, since {reason}." for theme, reason in whole.skipped.items()),
         "",
         *table(
             ("theme", "rounds", "faults", "rows", "lost", "doubled or different", "counted", "counters off by"), rows
@@ -93,6 +111,30 @@ def document(outcomes: Sequence[Outcome], whole: Summary) -> list[str]:
         "",
         *table(("fault", "times"), whole.by_kind.items()),
     ]
+
+
+def play_all(
+    chosen: Sequence[Theme], enough: Callable[[Played], bool], seed: int, directory: Path, kafka: ProxiedKafka,
+    clickhouse: ClickHouseOnSmallDisk,
+) -> Played:  # fmt: skip
+    """Round after round; one that breaks off does not keep the next ones from being played."""
+    played = Played(skipped={theme.name: reason for theme in chosen if (reason := theme.missing(clickhouse))})
+    playable = [theme for theme in chosen if theme.name not in played.skipped]
+    for number, (theme, turn) in enumerate(themes(playable)):
+        if enough(played):
+            break
+        home = directory / f"round-{number}"
+        home.mkdir()
+        flow = Flow(seed * 1000 + turn, uneven=theme.uneven)
+        try:
+            outcome = play(theme, flow, home, kafka, clickhouse, f"round_{number}")
+        except (AssertionError, FunnelwatchError, OSError) as error:
+            played.unfinished.append(f"{theme.name}, seed {flow.seed}")
+            click.echo(f"{theme.name}, seed {flow.seed}: {error}", err=True)
+        else:
+            played.outcomes.append(outcome)
+            click.echo(shown(outcome), err=True)
+    return played
 
 
 @click.command(context_settings={"show_default": True})
@@ -106,36 +148,31 @@ def document(outcomes: Sequence[Outcome], whole: Summary) -> list[str]:
 @click.option("--write/--no-write", default=False, help="Whether docs/reliability.md takes the figures.")
 def main(faults: int, minutes: float, only: Sequence[str], seed: int, keep: Path | None, write: bool) -> None:
     """Break everything while events flow, and compare with batch. The last line is one JSON object."""
-    began, outcomes, unfinished = time.monotonic(), list[Outcome](), list[str]()
+    began = time.monotonic()
+    signal.signal(
+        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
+    )  # what was started and mounted is taken away
+    chosen = [theme for theme in THEMES if not only or theme.name in only]
+
+    def enough(played: Played) -> bool:
+        return played.faults >= faults or time.monotonic() - began > minutes * 60
+
     with tempfile.TemporaryDirectory(prefix="funnelwatch-faults-") as scratch:
         directory = keep or Path(scratch)
         directory.mkdir(parents=True, exist_ok=True)
         try:
             with (
                 ProxiedKafka(directory / "kafka", NAMES) as kafka,
-                EmbeddedClickHouse(directory / "clickhouse", faults=True) as clickhouse,
+                ClickHouseOnSmallDisk(directory / "clickhouse", faults=True) as clickhouse,
             ):
-                for number, (theme, turn) in enumerate(themes(only)):
-                    done = sum(sum(outcome.faults.values()) for outcome in outcomes)
-                    if done >= faults or time.monotonic() - began > minutes * 60:
-                        break
-                    home = directory / f"round-{number}"
-                    home.mkdir()
-                    try:
-                        outcome = play(theme, Flow(seed * 1000 + turn), home, kafka, clickhouse, f"round_{number}")
-                    except AssertionError as error:
-                        unfinished.append(f"{theme.name}, seed {turn}")
-                        click.echo(f"{theme.name}, seed {turn}: {error}", err=True)
-                        continue
-                    outcomes.append(outcome)
-                    click.echo(shown(outcome), err=True)
+                played = play_all(chosen, enough, seed, directory, kafka, clickhouse)
         except FunnelwatchError as error:
             raise click.ClickException(str(error)) from error
-    whole = summary(outcomes, unfinished, time.monotonic() - began)
+    whole = summary(played, time.monotonic() - began)
     if write:
-        put("faults", document(outcomes, whole))
+        put("faults", document(played.outcomes, whole))
     print(msgspec.json.encode(whole).decode())
-    sys.exit(0 if not unfinished and all(outcome.right for outcome in outcomes) else 1)
+    sys.exit(0 if not played.unfinished and all(outcome.right for outcome in played.outcomes) else 1)
 
 
 def shown(outcome: Outcome) -> str:

@@ -8,14 +8,14 @@ from collections.abc import Callable
 from random import Random
 
 from sinks.embedded.faults import Faults
-from tests.faults.monitor import SINK, Monitor
+from tests.faults.disk import ClickHouseOnSmallDisk
+from tests.faults.monitor import SESSION, SINK, Monitor
 from tests.faults.proxy import Action, Api, Rule
 
 Act = Callable[[Monitor, Random], None]
 WORKERS = ("a", "b")
 GUEST = "c"
-#: The broker misses a process after 6 s (tests.e2e.stack.SESSION_TIMEOUT).
-LONGER_THAN_A_SESSION = 9.0
+LONGER_THAN_A_SESSION = SESSION * 1.5
 
 REQUESTS = (
     Rule(Api.PRODUCE, Action.LOSE), Rule(Api.PRODUCE, Action.LOSE_ANSWER), Rule(Api.PRODUCE, Action.DELAY, 0.7),
@@ -156,23 +156,30 @@ def stall_clickhouse(monitor: Monitor, rng: Random) -> None:
 
 
 def clickhouse_faults(monitor: Monitor, faults: Faults) -> None:
-    """Orders them, and counts those of the last order that happened."""
-    left = monitor.clickhouse.inject(faults)
-    asked = monitor.ordered
+    """Orders them beside those that are still to happen, and counts those that have."""
+    left = count_clickhouse_faults(monitor)
+    monitor.ordered = Faults(
+        left.cut_inserts + faults.cut_inserts, left.refuse + faults.refuse, left.stall + faults.stall, faults.stall_seconds
+    )  # fmt: skip
+    monitor.clickhouse.inject(monitor.ordered)
+
+
+def count_clickhouse_faults(monitor: Monitor) -> Faults:
+    """Counts those that have happened; calls off those that have not, and returns them."""
+    left, asked = monitor.clickhouse.inject(Faults()), monitor.ordered
     for name, what in (
         ("cut_inserts", "insert applied, then cut"),
         ("refuse", "request refused"),
         ("stall", "request slow"),
     ):
-        happened = getattr(asked, name) - getattr(left, name)
-        if happened > 0:
-            monitor.happened[f"ClickHouse: {what}"] += happened
-    monitor.ordered = faults
+        monitor.happened[f"ClickHouse: {what}"] += getattr(asked, name) - getattr(left, name)
+    monitor.ordered = Faults()
+    return left
 
 
 def kill_clickhouse(monitor: Monitor, rng: Random) -> None:
     """kill -9 of ClickHouse; it comes back at once."""
-    clickhouse_faults(monitor, Faults())
+    count_clickhouse_faults(monitor)
     monitor.clickhouse.kill()
     monitor.clickhouse.start()
     monitor.happened["ClickHouse: killed"] += 1
@@ -180,17 +187,40 @@ def kill_clickhouse(monitor: Monitor, rng: Random) -> None:
 
 def clickhouse_away(monitor: Monitor, rng: Random) -> None:
     """ClickHouse is away for longer than a rebalance may take (20 s)."""
-    clickhouse_faults(monitor, Faults())
+    count_clickhouse_faults(monitor)
     monitor.clickhouse.kill()
     time.sleep(24)
     monitor.clickhouse.start()
     monitor.happened["ClickHouse: away for longer than a rebalance"] += 1
 
 
+def fill_disk(monitor: Monitor, rng: Random) -> None:
+    """ClickHouse's disk is full for some seconds."""
+    disk = monitor.clickhouse
+    assert isinstance(disk, ClickHouseOnSmallDisk)
+    disk.fill()
+    time.sleep(rng.uniform(2, 6))
+    disk.free()
+    monitor.happened["ClickHouse: disk full"] += 1
+
+
+def jump_clock(monitor: Monitor, rng: Random) -> None:
+    """The wall clock of a process is off by up to three hours from now on, either way. (Kafka refuses what is an hour ahead.)"""
+    clock = monitor.kept[rng.choice((*WORKERS, SINK))].clock
+    assert clock is not None
+    clock.jump(rng.randint(-10_800, 10_800))
+    monitor.happened["clock jumps"] += 1
+
+
 def calm(monitor: Monitor) -> None:
     """No more faults; all that was stopped goes on."""
+    if isinstance(monitor.clickhouse, ClickHouseOnSmallDisk) and not monitor.clickhouse.missing:
+        monitor.clickhouse.free()
     for proxy in monitor.kafka.proxies.values():
         proxy.disarm()
     monitor.kafka.start()
     monitor.clickhouse.start()
-    clickhouse_faults(monitor, Faults())
+    count_clickhouse_faults(monitor)
+    for kept in monitor.kept.values():
+        if kept.clock is not None:
+            kept.clock.jump(0)

@@ -1,5 +1,7 @@
 """`python -m tests.faults.crash run …`: the command line itself, but the process kills itself (SIGKILL) at the point that the
-environment names: `CRASH_AT=before-state:3`, the third time that it comes there. The product knows nothing of it."""
+environment names: `CRASH_AT=before-state:3`, the third time that it comes there. The product knows nothing of it.
+
+Two of the points are no crashes but controls: a worker that loses rows, or writes some twice, must be found out."""
 
 from __future__ import annotations
 
@@ -9,11 +11,18 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, NoReturn
 
+import msgspec
+from msgspec.structs import replace
+
+from schemas.rows import Row
+from schemas.transitions import pack_rows
+
 VARIABLE = "CRASH_AT"
+decode_rows = msgspec.msgpack.Decoder(list[Row]).decode
 
 
 class Point(Enum):
-    """Where. The first six are the worker's, the last two the sink's."""
+    """Where. The first six are the worker's, the next two the sink's, the last two the controls."""
 
     BEFORE_TRANSITIONS = "before-transitions"
     AFTER_TRANSITIONS = "after-transitions"
@@ -23,6 +32,8 @@ class Point(Enum):
     IN_RECOVERY = "in-recovery"
     IN_INSERT = "in-insert"
     AFTER_INSERT = "after-insert"
+    LOSE_ROWS = "lose-rows"
+    DOUBLE_ROWS = "double-rows"
 
 
 def die() -> NoReturn:
@@ -68,6 +79,12 @@ def arm(point: Point, here: Countdown) -> None:
             before_call(Writer, "write_progress", here)
         case Point.AFTER_INSERT:
             after_call(Buffer, "write", here)
+        case Point.LOSE_ROWS:
+            change_rows(BatchWriter, lambda _: [])
+        case Point.DOUBLE_ROWS:
+            change_rows(
+                BatchWriter, lambda rows: [*rows, *(replace(row, attempt_id=row.attempt_id[::-1]) for row in rows)]
+            )
 
 
 def around_writes(
@@ -87,6 +104,25 @@ def around_writes(
         return written
 
     kind.write = mined
+
+
+def change_rows(kind: Any, change: Callable[[list[Row]], list[Row]]) -> None:
+    """The first rows that are written are others."""
+    write = kind.write
+
+    async def changed(
+        self: Any, topic: str, partition: int, records: Iterable[Any], timestamp: int | None = None
+    ) -> Any:
+        nonlocal change
+        records = list(records)
+        blocks = [value for key, value in records if key is None] if topic.endswith(".transitions") else []
+        if blocks:
+            rows = [row for value in blocks for row in decode_rows(value)]
+            progress = [(key, value) for key, value in records if key is not None]
+            records, change = [*pack_rows(change(rows)), *progress], list
+        return await write(self, topic, partition, records, timestamp)
+
+    kind.write = changed
 
 
 def before_call(kind: Any, name: str, here: Callable[[], None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import cache
 from itertools import islice
 
@@ -25,29 +26,62 @@ SITE = Site(
 )  # fmt: skip
 
 
+#: All is followed through internal logs. Silence is noticed, but not where a source only waits for a fault to end.
+UNEVEN_SITE = Site(
+    funnels=FUNNELS, sources=dict.fromkeys(("web", "app", "quiet"), 'idle_after = "20s"'), source_partitions=2, partitions=2,
+    chunk_records=200,
+)  # fmt: skip
+#: How many times faster than the other source `web` sends its half.
+FASTER = 4
+Spread = dict[str, dict[int, list[KeyValue]]]
+
+
 class Flow(msgspec.Struct, frozen=True):
-    """`count` records of that seed, sent in `parts`."""
+    """`count` records of that seed, sent in `parts`. `uneven`: by two sources, one far ahead of the other, and done early; a partition
+    of each, and a third source, have nothing at all."""
 
     seed: int
     count: int = 9_000
     parts: int = 30
+    uneven: bool = False
+
+    @property
+    def site(self) -> Site:
+        """Where it flows."""
+        return UNEVEN_SITE if self.uneven else SITE
 
     def send(self, stack: Stack, part: int) -> None:
         """Sends the part-th; the last one ends with heartbeats."""
-        every = records(self.seed, self.count)
-        chosen = every[part * len(every) // self.parts : (part + 1) * len(every) // self.parts]
-        spread: dict[int, list[KeyValue]] = {number: [] for number in range(PARTITIONS)}
-        for key, value in chosen:
-            spread[sum(key or b"") % PARTITIONS].append((key, value))
+        spread = self.halves(part) if self.uneven else self.by_key(part)
         if part == self.parts - 1:
             end = msgspec.json.encode({"event": HEARTBEAT, "timestamp": self.answer().horizon})
-            for values in spread.values():
-                values.append((None, end))
-        stack.send_all("clicks", spread)
+            for partitions in spread.values():
+                for values in partitions.values():
+                    values.append((None, end))
+        for source, partitions in spread.items():
+            stack.send_all(source, partitions)
+
+    def by_key(self, part: int) -> Spread:
+        """One source; a session lies in one partition."""
+        partitions: dict[int, list[KeyValue]] = {number: [] for number in range(PARTITIONS)}
+        for key, value in cut(records(self.seed, self.count), part, self.parts):
+            partitions[sum(key or b"") % PARTITIONS].append((key, value))
+        return {"clicks": partitions}
+
+    def halves(self, part: int) -> Spread:
+        """Every other record is of the fast source."""
+        every = records(self.seed, self.count)
+        fast, slow = cut(every[::2], part, self.parts // FASTER), cut(every[1::2], part, self.parts)
+        return {"web": {0: list(fast)}, "app": {0: list(slow)}}
 
     def answer(self) -> Expected:
         """What batch says of all of them."""
         return answer(self.seed, self.count)
+
+
+def cut(every: Sequence[KeyValue], part: int, parts: int) -> Sequence[KeyValue]:
+    """The part-th of so many; nothing beyond the last."""
+    return every[part * len(every) // parts : (part + 1) * len(every) // parts]
 
 
 @cache

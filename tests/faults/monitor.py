@@ -20,10 +20,15 @@ from tests.e2e.child import Child
 from tests.e2e.prometheus import Series, net_samples
 from tests.e2e.stack import Site, Stack
 from tests.faults.broker import ProxiedKafka
+from tests.faults.clock import Clock
 from tests.faults.crash import VARIABLE, Point
 
 SCRAPE = 0.5  # seconds
 CONFIG_ERROR = 2
+#: Of one partition in one fetch: what is left after a pause of seconds, and the state that is recovered, are more than that.
+FETCH_BYTES = 65_536
+#: Seconds after which the broker misses a process. Less, and a crowded machine ends sessions that nobody meant to.
+SESSION = 12
 SINK = "sink"
 
 
@@ -35,7 +40,7 @@ class Mine(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct):
-    """A process by its name. `wanted`: whether it is to run; `armed`: the mine of this life; `mines`: of its next lives; `given_up`: a
+    """A process by its name. `clock`: its own, if it is to jump; `wanted`: whether it is to run; `armed`: the mine of this life; `mines`: of its next lives; `given_up`: a
     mine that did not go off before its time. `forced`: killed from outside. `unforced`: lives that ended for another reason, by
     exit code."""
 
@@ -44,6 +49,7 @@ class Kept(msgspec.Struct):
     config: Path
     port: int
     child: Child
+    clock: Clock | None = None
     wanted: bool = True
     armed: Mine | None = None
     mines: list[Mine] = []
@@ -53,12 +59,13 @@ class Kept(msgspec.Struct):
 
 class Monitor(Stack):
     """Every process reaches Kafka through the proxy of its name. `happened`: mines that went off; `ends`: processes that ended for
-    another reason than a fault's own; `increases`: of all counters of all workers; `ordered`: of ClickHouse's faults, the last."""
+    another reason than a fault's own; `increases`: of all counters of all workers; `ordered`: of ClickHouse's faults, the last.
+    `clocks`: whether each process has a clock of its own."""
 
     def __init__(
-        self, directory: Path, kafka: ProxiedKafka, clickhouse: EmbeddedClickHouse, database: str, site: Site
-    ) -> None:
-        self.kafka, self.clickhouse = kafka, clickhouse
+        self, directory: Path, kafka: ProxiedKafka, clickhouse: EmbeddedClickHouse, database: str, site: Site, *, clocks: bool = False
+    ) -> None:  # fmt: skip
+        self.kafka, self.clickhouse, self.clocks = kafka, clickhouse, clocks
         super().__init__(directory, kafka.bootstrap_servers, clickhouse.url, database, site)
         self.kept: dict[str, Kept] = {}
         self.happened: Counter[str] = Counter()
@@ -85,11 +92,17 @@ class Monitor(Stack):
             web, role = load_settings(config, {}, {}).web, SINK if name == SINK else "worker"
             port = int((web.sink_listen if role == SINK else web.listen).rpartition(":")[2])
             first = mines[0] if mines else None
-            child = self._child(name, role, config, port, first)
-            self.kept[name] = Kept(name, role, config, port, child, armed=first, mines=list(mines[1:]))
+            clock = Clock(self.directory / f"{name}.clock") if self.clocks else None
+            child = self._child(name, role, config, port, first, clock)
+            self.kept[name] = Kept(name, role, config, port, child, clock, armed=first, mines=list(mines[1:]))
 
-    def _child(self, name: str, role: str, config: Path, port: int, mine: Mine | None) -> Child:
-        variables = {VARIABLE: f"{mine.point.value}:{mine.times}"} if mine else {}
+    def _child(self, name: str, role: str, config: Path, port: int, mine: Mine | None, clock: Clock | None) -> Child:
+        variables: dict[str, str] = {VARIABLE: f"{mine.point.value}:{mine.times}"} if mine else {}
+        variables |= {
+            "FUNNELWATCH_KAFKA_FETCH_BYTES": str(FETCH_BYTES),
+            "FUNNELWATCH_KAFKA_SESSION_TIMEOUT": f"{SESSION}s",
+        }
+        variables |= clock.variables if clock else {}
         log = self.directory / f"{name}-{len(self.children)}.log"
         child = Child(role, config, log, port, "tests.faults.crash", variables)
         self.children.append(child)
@@ -128,7 +141,7 @@ class Monitor(Stack):
             kept.wanted = False
         if kept.wanted:
             kept.armed = kept.mines.pop(0) if kept.mines else None
-            kept.child = self._child(kept.name, kept.role, kept.config, kept.port, kept.armed)
+            kept.child = self._child(kept.name, kept.role, kept.config, kept.port, kept.armed, kept.clock)
             kept.forced = kept.ended = False
 
     def until(self, condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:

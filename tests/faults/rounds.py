@@ -15,41 +15,65 @@ from tests.e2e.prometheus import EVERYTHING, counters_of
 from tests.faults import acts
 from tests.faults.acts import Act
 from tests.faults.broker import ProxiedKafka
+from tests.faults.clock import MISSING, library
 from tests.faults.crash import Point
-from tests.faults.flow import SITE, Flow
+from tests.faults.disk import ClickHouseOnSmallDisk
+from tests.faults.flow import Flow
 from tests.faults.monitor import SINK, Mine, Monitor
 
 WORKER_POINTS = (
     Point.BEFORE_TRANSITIONS, Point.AFTER_TRANSITIONS, Point.AFTER_STATE, Point.AFTER_ACK, Point.AFTER_REKEYING,
 )  # fmt: skip
+#: Seconds that the monitor may take to catch up at the end, on a crowded machine.
+PATIENCE = 400.0
 SINK_POINTS = (Point.IN_INSERT, Point.AFTER_INSERT)
 
 
 class Theme(msgspec.Struct, frozen=True):
     """What goes wrong. `acts`: of each pause between two parts, `share` see one of them. `mines`: of each worker, one a life;
-    `sink_mines`: likewise. `pause`: seconds between two parts."""
+    `sink_mines`: likewise; `points`: where the workers' lie. `pause`: seconds between two parts. `uneven`: the flow; `clocks`, `disk`: whether it needs libfaketime, a
+    small disk."""
 
     name: str
     acts: tuple[Act, ...] = ()
     share: float = 1.0
     mines: int = 0
+    points: tuple[Point, ...] = WORKER_POINTS
     sink_mines: int = 0
     pause: tuple[float, float] = (0.3, 1.2)
+    uneven: bool = False
+    clocks: bool = False
+    disk: bool = False
+
+    def missing(self, clickhouse: EmbeddedClickHouse) -> str:
+        """Why it can't be played here; "" if it can."""
+        if self.clocks and library() is None:
+            return MISSING
+        if self.disk:
+            return clickhouse.missing if isinstance(clickhouse, ClickHouseOnSmallDisk) else "needs a small disk"
+        return ""
 
 
 THEMES = (
     Theme("crashes", (acts.kill, acts.terminate), 0.1, mines=6, sink_mines=3, pause=(0.8, 1.6)),
     Theme("network", (acts.a_request,) * 8 + (acts.cut, acts.hold)),
-    Theme("rebalances", (acts.join, acts.leave, acts.double_rebalance, acts.terminate, acts.a_rebalance_s_request), 0.4, pause=(0.8, 2.0)),
-    Theme("zombies", (acts.freeze, acts.partition, acts.a_request, acts.a_request), 0.3),
-    Theme("broker", (acts.stall_broker, acts.stall_broker_long, acts.restart_broker, acts.kill_broker, acts.a_request), 0.25),
-    Theme("clickhouse", (acts.cut_inserts, acts.cut_inserts, acts.refuse, acts.stall_clickhouse, acts.kill_sink), sink_mines=2),
-    Theme("clickhouse away", (acts.clickhouse_away, acts.kill_clickhouse, acts.cut_inserts, acts.join, acts.leave), 0.15),
+    Theme("disk full", (acts.fill_disk, acts.fill_disk, acts.cut_inserts, acts.kill_sink), 0.4, sink_mines=1, disk=True),
+    Theme("clickhouse", (acts.cut_inserts,) * 4 + (acts.refuse, acts.refuse, acts.stall_clickhouse, acts.kill_sink), sink_mines=2),
+    Theme(
+        "rebalances",
+        (acts.join, acts.leave, acts.double_rebalance, acts.terminate) + (acts.a_rebalance_s_request, acts.a_request) * 3,
+        pause=(0.8, 2.0),
+    ),
+    Theme("uneven sources", (acts.a_request, acts.a_request, acts.hold, acts.join, acts.leave), 0.8, mines=1, uneven=True),
+    Theme("broker", (acts.stall_broker, acts.stall_broker_long, acts.restart_broker, acts.kill_broker) + (acts.a_request,) * 12),
+    Theme("zombies", (acts.freeze, acts.partition) + (acts.a_request,) * 8),
+    Theme("clocks", (acts.jump_clock, acts.jump_clock, acts.a_request, acts.terminate), 0.8, clocks=True),
     Theme(
         "everything",
         (acts.a_request,) * 6 + (acts.cut, acts.hold, acts.kill, acts.terminate, acts.join, acts.leave, acts.cut_inserts, acts.refuse, acts.a_rebalance_s_request),
         0.8, mines=2, sink_mines=1,
     ),
+    Theme("clickhouse away", (acts.clickhouse_away, acts.kill_clickhouse, acts.cut_inserts, acts.join, acts.leave), 0.15),
 )  # fmt: skip
 
 
@@ -87,9 +111,10 @@ def play(
     """One round. Raises AssertionError where it does not come to its end."""
     rng, began = Random(f"{theme.name} {flow.seed}"), time.monotonic()
     flow.answer()
-    with Monitor(directory, kafka, clickhouse, database, SITE) as monitor:
+    with Monitor(directory, kafka, clickhouse, database, flow.site, clocks=theme.clocks) as monitor:
+        acts.calm(monitor)  # a round before may have broken off
         for name in acts.WORKERS:
-            monitor.begin(name, *mines(rng, WORKER_POINTS, theme.mines, recovery=True))
+            monitor.begin(name, *mines(rng, theme.points, theme.mines, recovery=True))
         monitor.begin(SINK, *mines(rng, SINK_POINTS, theme.sink_mines))
         if not theme.mines:
             monitor.until_ready(*acts.WORKERS)
@@ -99,7 +124,7 @@ def play(
                 rng.choice(theme.acts)(monitor, rng)
             time.sleep(rng.uniform(*theme.pause))
         acts.calm(monitor)
-        monitor.until_stored(monitor, monitor, 180)
+        monitor.until_stored(monitor, monitor, PATIENCE)
         time.sleep(1.2)  # a series that appeared with the last rows shows them at its second scrape
         return compare(theme, flow, monitor, began)
 

@@ -124,7 +124,14 @@ class EmbeddedKafka:
             for part in ("-S", f"{mechanism}=[name={user},password={password}]")
         ]  # fmt: skip
         tool = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties), *users)
-        done = subprocess.run(tool, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        try:
+            done = subprocess.run(
+                tool, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=self._start_seconds, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise SinkError(
+                f"{self.directory}: not laid out for the embedded Kafka within {self._start_seconds:.0f} s"
+            ) from error
         if done.returncode != 0:
             output = " | ".join((done.stdout + done.stderr).splitlines()[-8:])
             raise SinkError(f"{self.directory}: can't be laid out for the embedded Kafka: {output}")

@@ -163,7 +163,7 @@ def main(faults: int, minutes: float, only: Sequence[str], seed: int, keep: Path
         try:
             with (
                 ProxiedKafka(directory / "kafka", NAMES) as kafka,
-                ClickHouseOnSmallDisk(directory / "clickhouse", faults=True) as clickhouse,
+                ClickHouseOnSmallDisk(directory / "clickhouse", faults=True, start_seconds=300.0) as clickhouse,
             ):
                 played = play_all(chosen, enough, seed, directory, kafka, clickhouse)
         except FunnelwatchError as error:

@@ -16,7 +16,7 @@ class ProxiedKafka(EmbeddedKafka):
     """`proxies`: by the name of the process that goes through it. `bootstrap_servers` is the way past all of them."""
 
     def __init__(self, directory: Path, names: Sequence[str]) -> None:
-        super().__init__(directory)
+        super().__init__(directory, start_seconds=300.0)  # on a crowded machine
         self._ways = {name: free_ports() for name in names}
         self.proxies: dict[str, Proxy] = {}
 

@@ -152,7 +152,7 @@ class Monitor(Stack):
             assert time.monotonic() < deadline, f"the monitor did not {what} within {seconds:.0f} s\n{self.tails()}"
             time.sleep(0.1)
 
-    def until_ready(self, *names: str, seconds: float = 90.0) -> None:
+    def until_ready(self, *names: str, seconds: float = 300.0) -> None:
         """Waits until these processes say that they are ready."""
         self.until(lambda: all(self.kept[name].child.get("/readyz")[0] == 200 for name in names), "be ready", seconds)
 

@@ -57,12 +57,13 @@ class Growth(msgspec.Struct, frozen=True):
 
 
 def growth(looks: Sequence[Look], figure: Callable[[Look], float], cycle: float, warm_up: float, end: float) -> Growth:
-    """Raises SinkError where the run was too short for a whole cycle after the warm-up and another one."""
+    """Of a cycle in which no look succeeded the nearest one stands. Raises SinkError if there was none at all."""
+    if not looks:
+        raise SinkError("the run was too short: nothing was seen of a process")
 
     def mean(begin: float) -> float:
-        chosen = [figure(look) for look in looks if begin <= look.at < begin + cycle]
-        if not chosen:
-            raise SinkError("the run was too short: nothing was seen in one of its cycles")
+        nearest = min(looks, key=lambda look: abs(look.at - begin - cycle / 2))
+        chosen = [figure(look) for look in looks if begin <= look.at < begin + cycle] or [figure(nearest)]
         return sum(chosen) / len(chosen)
 
     return Growth(mean(warm_up), mean(end - cycle))

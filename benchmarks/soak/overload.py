@@ -78,9 +78,10 @@ class Most:
 
 
 def slow_down(throttle: Throttle, backlog: Backlog, wanted: float, probe: float) -> None:
-    """Throttles the workers, which have more to do than they can, to between half and all of `wanted` events a second; to less, where they
-    can't be held there. Raises SinkError if they can't be held under it, or stand still."""
-    for tries in range(PROBES):
+    """Throttles the workers, which have more to do than they can, to `wanted` events a second or less. Raises SinkError if they can't
+    be held under it."""
+    rate = 0.0
+    for _ in range(PROBES):
         backlog.read()
         began, done = time.monotonic(), backlog.applied
         time.sleep(probe)
@@ -89,10 +90,11 @@ def slow_down(throttle: Throttle, backlog: Backlog, wanted: float, probe: float)
         click.echo(
             f"running {100 * throttle.share:.1f} % of the time the workers do {rate:,.0f} events a second", err=True
         )
-        if wanted / 2 <= rate <= wanted or (tries == PROBES - 1 and 0 < rate <= wanted):
+        if 0 < rate <= wanted:
             return
-        throttle.change(min(4.0, max(0.25, 0.75 * wanted / max(rate, 1.0))))
-    raise SinkError(f"the workers can't be throttled to {wanted:,.0f} events a second; try another --rate")
+        throttle.change(min(2.0, max(0.25, 0.75 * wanted / max(rate, 1.0))))
+    if rate > wanted:
+        raise SinkError(f"the workers can't be throttled to {wanted:,.0f} events a second; try another --rate")
 
 
 def run(on: Scene, rate: float, seconds: float, times: float = TIMES, probe: float = PROBE) -> Result:

@@ -179,9 +179,10 @@ class Follower:
                 self.health.set_watermark(progress.log, progress.partition, progress.watermark)
 
     def show_lag(self, tp: TP, end: int) -> None:
-        """How far a partition of this worker's is behind its end."""
+        """How far a partition of this worker's is behind its end. Right after a rebalance that may not be known: what was told stays."""
         applied = self.applied.get(tp, committed(self.app, tp))
-        self.health.set_consumer_lag(tp.topic, tp.partition, max(0, end - (applied or 0)))
+        if applied is not None:
+            self.health.set_consumer_lag(tp.topic, tp.partition, max(0, end - applied))
 
     def count_outcomes(self, progress: Progress) -> None:
         """What the partition's tally rose by since the last chunk (a recovered tally is where it begins)."""

@@ -190,10 +190,6 @@ REBALANCES = Metric("funnel_rebalances_total", _COUNTER, "Changes of the assignm
 RECOVERY = Metric(
     "funnel_recovery_seconds", _GAUGE, "How long the last recovery of the state took.", (SITE,), scale=_SECOND
 )
-RECONCILIATION = Metric(
-    "funnel_reconciliation_error_ratio", _GAUGE,
-    "Share by which counters minus retractions differ from ClickHouse's rows; 0 when they agree.", _FUNNEL,
-)  # fmt: skip
 ANNOTATION = Metric(
     "funnel_annotation_timestamp_seconds", _GAUGE,
     "When what people announced by `funnelwatch annotate` happened; the newest ten, the same on every worker.",
@@ -210,6 +206,6 @@ OF_EVENTS = (EVENTS, DEAD_LETTERS, ATTEMPTS_OPEN, WATERMARK, EVENT_LAG, COUNTING
 OF_WORKERS = (
     CONSUMER_LAG, CHUNK_RECORDS, SINK_ROWS, SINK_ERRORS, SINK_RETRIES, SINK_QUEUE_AGE, REGISTRY_ERRORS,
     REGISTRY_WAITING, STATE_UNITS, REBALANCES,
-    RECOVERY, RECONCILIATION, ANNOTATION, BUILD_INFO,
+    RECOVERY, ANNOTATION, BUILD_INFO,
 )  # fmt: skip
 METRICS = (*OF_FUNNELS, *OF_EVENTS, *OF_WORKERS)

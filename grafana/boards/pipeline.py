@@ -70,10 +70,6 @@ _TILES = (
         now(promql.ratio(_read('outcome="late"'), _read('outcome=~"matched|late"'))),
         SHARE, ((None, GREEN), (0.01, ORANGE), (0.05, RED)), decimals=2,
     ),
-    tile(
-        Words("Counters against rows", "The largest share by which a funnel's counters differ from ClickHouse's rows.", "not compared yet"),
-        now(f"max({promql.select(m.RECONCILIATION.name, _SITE)})"), SHARE, ((None, GREEN), (0.001, ORANGE), (0.01, RED)), decimals=2,
-    ),
 )  # fmt: skip
 
 _EVENTS = curves(

@@ -19,7 +19,6 @@ from schemas.metrics import (
     EVENT_LAG,
     EVENTS,
     REBALANCES,
-    RECONCILIATION,
     RECOVERY,
     REGISTRY_ERRORS,
     REGISTRY_WAITING,
@@ -71,7 +70,7 @@ class WorkerHealth:
             REGISTRY_ERRORS.name: Cells([()]),
         }
         self._gauges: dict[str, dict[Labels, int | float]] = {
-            metric.name: {} for metric in (WATERMARK, CONSUMER_LAG, RECOVERY, RECONCILIATION)
+            metric.name: {} for metric in (WATERMARK, CONSUMER_LAG, RECOVERY)
         }
         self._distributions: dict[str, dict[Labels, Distribution]] = {
             EVENT_LAG.name: {(source,): Distribution(EVENT_LAG.buckets) for source in sources},
@@ -120,10 +119,6 @@ class WorkerHealth:
         """How long the last recovery took, in ms."""
         self._gauges[RECOVERY.name][()] = duration
 
-    def set_reconciliation(self, funnel: str, error_ratio: float) -> None:
-        """Share by which the counters differ from ClickHouse's rows."""
-        self._gauges[RECONCILIATION.name][(funnel,)] = error_ratio
-
     def count_registry_error(self) -> None:
         self._add(REGISTRY_ERRORS, {(): 1})
 
@@ -162,7 +157,7 @@ class WorkerHealth:
         now = self._clock()
         for metric in (EVENTS, DEAD_LETTERS, SINK_ROWS, SINK_ERRORS, SINK_RETRIES, REBALANCES, REGISTRY_ERRORS):
             yield self._family(metric, self._counters[metric.name].scrape(now))
-        for metric in (WATERMARK, CONSUMER_LAG, RECOVERY, RECONCILIATION):
+        for metric in (WATERMARK, CONSUMER_LAG, RECOVERY):
             yield self._family(metric, self._gauges[metric.name].items())
         counts = self.attempts_open()
         yield self._family(ATTEMPTS_OPEN, (((funnel,), counts.get(funnel, 0)) for funnel in self._funnels))

@@ -67,26 +67,16 @@ class MetricsServer:
     """Serves a registry, two probes, and `pages`.
 
     `alive`, `ready`: see `Check`; answered with 200, else 503 and the line. `token`: what `/metrics` demands as
-    `Authorization: Bearer …`; the probes stay open, as orchestrators send none. `first_scrape` is set by the first GET
-    of `/metrics`: a worker that joins waits for it, so that Prometheus has seen its zeros before they rise.
+    `Authorization: Bearer …`; the probes stay open, as orchestrators send none.
     """
 
     def __init__(
         self, registry: CollectorRegistry, alive: Check = _well, ready: Check = _well, token: str = "",
         pages: Pages | None = None,
     ) -> None:  # fmt: skip
-        self.first_scrape = asyncio.Event()
         self._registry, self._alive, self._ready = registry, alive, ready
         self._guard, self._pages = Guard(token), pages
         self._runner: web.AppRunner | None = None
-
-    async def wait_for_first_scrape(self, seconds: float) -> bool:
-        """Wait until Prometheus has read the zeros, at most this long. False: nobody came."""
-        try:
-            await asyncio.wait_for(self.first_scrape.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
 
     async def start(self, host: str, port: int) -> int:
         """Listen; port 0 takes a free one. Returns the port. Raises ConfigError if the address can't be had."""
@@ -133,7 +123,6 @@ class MetricsServer:
         body = await asyncio.to_thread(_render, encode, snapshot, zipped=zipped)
         if zipped:
             headers[hdrs.CONTENT_ENCODING] = "gzip"
-        self.first_scrape.set()
         return web.Response(body=body, headers=headers)
 
     async def _healthz(self, _request: web.Request) -> web.Response:

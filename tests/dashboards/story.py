@@ -155,7 +155,6 @@ class Page:
             health.count_events(
                 funnel.name, {Outcome.MATCHED: records, Outcome.IGNORED: 5, Outcome.LATE: records // 10}
             )
-            health.set_reconciliation(funnel.name, 0.0)
         health.count_dead_letters("clicks", {Reason.BAD_TIMESTAMP: 1})
         health.observe_event_lags("clicks", [300, 700, 4_000])
         health.observe_chunk(records, [80, 200, 900])

@@ -68,7 +68,6 @@ def full(shop: Funnel, row: Callable[..., Row]) -> CollectorRegistry:
     health.set_watermark("units", 0, 1_700_000_000_123)
     health.set_consumer_lag("units", 0, 4)
     health.set_recovery(2_600)
-    health.set_reconciliation("shop", 0.25)
     own = registry(counters, health)
     list(own.collect())
     return own
@@ -155,7 +154,7 @@ def test_names_follow_prometheus_rules(metric: Metric) -> None:
 
 
 def test_the_names_that_rules_and_dashboards_rely_on() -> None:
-    assert len({metric.name for metric in METRICS}) == len(METRICS) == 38
+    assert len({metric.name for metric in METRICS}) == len(METRICS) == 37
     declared = {value.name for value in vars(metrics).values() if isinstance(value, Metric)}
     assert declared == {metric.name for metric in METRICS}
     assert [metric.name for metric in METRICS if not metric.exported] == []

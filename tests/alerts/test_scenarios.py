@@ -55,7 +55,7 @@ MUTANTS = (
     Mutant("team-lost", r"next_stage, team, owner", "next_stage", "total-fall", 131),
     Mutant("segments-not-looked-at", r'dimension!="all",dimension!~"\.\*×\.\*"', 'dimension="none"', "one-channel"),
     Mutant("outage-needs-too-much", r"> 10$", "> 100000", "outage"),
-    Mutant("outage-compares-nothing", r"offset 7d", "offset 1m", "outage"),
+    Mutant("outage-compares-nothing", r"offset (6d23h|7d1h|7d)\b", "offset 1m", "outage"),
     Mutant("outage-of-every-night", r"3\.218876 \* \(.*$", "0", "quiet-night"),
     Mutant("stall-unseen", r"== 0 and", "< 0 and", "silence-upstream"),
     Mutant("stall-of-idle-partition", r"\[10m\]\) > 0, ", "[10m]) >= 0, ", "idle-partition"),

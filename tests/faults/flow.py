@@ -26,9 +26,10 @@ SITE = Site(
 )  # fmt: skip
 
 
+IDLE_AFTER = 20  # seconds
 #: All is followed through internal logs. Silence is noticed, but not where a source only waits for a fault to end.
 UNEVEN_SITE = Site(
-    funnels=FUNNELS, sources=dict.fromkeys(("web", "app", "quiet"), 'idle_after = "20s"'), source_partitions=2, partitions=2,
+    funnels=FUNNELS, sources=dict.fromkeys(("web", "app", "quiet"), f'idle_after = "{IDLE_AFTER}s"'), source_partitions=2, partitions=2,
     chunk_records=200,
 )  # fmt: skip
 #: How many times faster than the other source `web` sends its half.

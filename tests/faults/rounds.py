@@ -18,7 +18,7 @@ from tests.faults.broker import ProxiedKafka
 from tests.faults.clock import MISSING, library
 from tests.faults.crash import Point
 from tests.faults.disk import ClickHouseOnSmallDisk
-from tests.faults.flow import Flow
+from tests.faults.flow import IDLE_AFTER, Flow
 from tests.faults.monitor import SINK, Mine, Monitor
 
 WORKER_POINTS = (
@@ -125,6 +125,9 @@ def play(
             time.sleep(rng.uniform(*theme.pause))
         acts.calm(monitor)
         monitor.until_stored(monitor, monitor, PATIENCE)
+        if flow.uneven:  # the last attempts end once the silent ones no longer hold time back
+            time.sleep(IDLE_AFTER + 5)
+            monitor.until_stored(monitor, monitor, PATIENCE)
         time.sleep(1.2)  # a series that appeared with the last rows shows them at its second scrape
         return compare(theme, flow, monitor, began)
 

@@ -16,11 +16,13 @@ from typing import Any, TypeVar, cast
 
 import faust
 import faust.streams
+import mode
 from faust.app import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT
+from mode.threads import MethodQueue
 
 from streams.stream.chunks import ChunkScheduler
 from streams.stream.fetching import fetch_in_batches
@@ -35,6 +37,15 @@ FETCH_BYTES = 262_144
 SURE = 0.6
 
 
+#: Calls that the consumer's thread has under way at once, and sessions' timeouts after which one that asks for records and gets no answer
+#: is given up.
+THREAD_CALLS, STANDSTILL = 16, 4
+
+
+class StandsStill(Exception):
+    """The consumer asks for records and gets no answer, not even that there are none."""
+
+
 class OffsetGap(Exception):
     """Records between two chunks were never handed to the agent. Going on would commit past them."""
 
@@ -42,6 +53,14 @@ class OffsetGap(Exception):
 class PatientThread(driver.AIOKafkaConsumerThread):
     """drivers/aiokafka.py fixes fetches at "one byte is enough, else wait 1.5 s": beside a quiet site nearly every event then is a
     chunk of its own, with writes and acknowledgements of its own (a fifth of a core at 50 events a second)."""
+
+    @property
+    def method_queue(self) -> MethodQueue:
+        """mode/threads.py has two calls under way at once. In a rebalance a fetch that was left behind and a seek may both wait for its end;
+        the commit that the rebalance waits for then has no turn, and the consumer stands still for ever."""
+        if self._method_queue is None:
+            self._method_queue = MethodQueue(num_workers=THREAD_CALLS, loop=self.thread_loop, beacon=self.beacon)
+        return self._method_queue
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -73,13 +92,38 @@ class PatientThread(driver.AIOKafkaConsumerThread):
 
 class SafeConsumer(driver.Consumer):
     """Commits what is acknowledged, and tells the scheduler where each partition is read from. `heard`: monotonic seconds of the last
-    request that the group's coordinator answered as to a member. `begins`: where partitions without a commit are read from."""
+    request that the group's coordinator answered as to a member. `begins`: where partitions without a commit are read from. `asking`:
+    monotonic seconds since which it has asked for records; None while it hands them on."""
 
     heard = 0.0
+    asking: float | None = None
     begins: Mapping[TP, int] = MappingProxyType({})
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return PatientThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust calls it so
+        self.asking = time.monotonic()
+        try:
+            return await super()._wait_next_records(timeout)
+        finally:
+            self.asking = None
+
+    @mode.Service.task
+    async def _watch_for_standstill(self) -> None:
+        """Nothing of Faust's ends a consumer that waits for something that never comes. The process ends, and reads on at the next start."""
+        patience = self.app.conf.broker_session_timeout * STANDSTILL
+        while not self.should_stop:
+            await self.sleep(patience / STANDSTILL)
+            if self.stands_still(time.monotonic() - patience):
+                await self.crash(
+                    StandsStill(f"no answer to a fetch for {patience:.0f} s, and nothing is being worked on")
+                )
+
+    def stands_still(self, since: float) -> bool:
+        """Whether it has asked for records ever since then, and not because an agent is still at work."""
+        self._clean_unacked_messages()
+        return self.asking is not None and self.asking < since and not self.unacked
 
     def on_buffer_full(self, tp: TP) -> None:
         """consumer.py leaves a partition out of its fetches while the stream's queue is nearly full, and then waits a whole second

@@ -20,18 +20,22 @@ from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
-from mode.threads import ServiceThread
+from mode.threads import MethodQueue, ServiceThread
 
 from schemas.settings import Kafka
 from streams.engine.state import FORMAT, UnitState, pack
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import Chunk, ChunkSchema
 from streams.stream.faust_fixes import (
+    STANDSTILL,
+    THREAD_CALLS,
     BoundedWorker,
+    PatientThread,
     SafeConsumer,
     SafeRecovery,
     SafeTableManager,
     SafeTransport,
+    StandsStill,
     let_go,
     sure_of_its_place,
 )
@@ -80,6 +84,73 @@ def acknowledge(consumer: Any, offset: int) -> None:
     done.incref()
     consumer.track_message(done)
     done.ack(consumer)
+
+
+# -- PatientThread.method_queue: calls that wait for a rebalance's end, and the one that it waits for
+
+
+async def ends_once_committed(queue: MethodQueue) -> bool:
+    """Whether a rebalance ends that waits for a commit, while a fetch and a seek wait for the rebalance."""
+    ended = asyncio.Event()
+
+    async def commit() -> None:
+        ended.set()
+
+    async with queue:
+        loop = asyncio.get_running_loop()
+        calls = [await queue.call(loop.create_future(), call) for call in (ended.wait, ended.wait, commit)]
+        done, waiting = await asyncio.wait(calls, timeout=2)
+        ended.set()
+        await asyncio.gather(*calls)
+    assert len(done) in {0, 3}
+    return not waiting
+
+
+async def test_a_commit_has_its_turn_beside_calls_that_wait_for_it(app: StreamApp) -> None:
+    thread = consumer_of(app, SafeConsumer)._thread
+    assert isinstance(thread, PatientThread)
+    assert thread.method_queue.num_workers == THREAD_CALLS
+    assert await ends_once_committed(MethodQueue(num_workers=THREAD_CALLS))
+
+
+async def test_stock_threads_have_no_turn_for_it() -> None:
+    assert not await ends_once_committed(MethodQueue())
+
+
+# -- SafeConsumer.stands_still: what waits for ever is told from what is at work
+
+
+async def test_a_consumer_that_gets_no_answer_stands_still(app: StreamApp) -> None:
+    consumer = consumer_of(app, SafeConsumer)
+    assert not consumer.stands_still(time.monotonic())  # nothing was asked yet
+    consumer.stop_flow()
+    asked = asyncio.create_task(consumer._wait_next_records(1.0))
+    await asyncio.sleep(0.05)
+    assert not consumer.stands_still(time.monotonic() - 60)
+    assert consumer.stands_still(time.monotonic())
+    held = message(7)
+    held.incref()
+    consumer.track_message(held)
+    assert not consumer.stands_still(time.monotonic())  # an agent is at work: ClickHouse may be down for hours
+    held.ack(consumer)
+    assert consumer.stands_still(time.monotonic())
+    asked.cancel()
+    await asyncio.gather(asked, return_exceptions=True)
+    assert not consumer.stands_still(time.monotonic())
+
+
+async def test_a_standstill_ends_the_process(app: StreamApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = consumer_of(app, SafeConsumer)
+    crashed: list[BaseException] = []
+    monkeypatch.setattr(consumer, "crash", AsyncMock(side_effect=crashed.append))
+    monkeypatch.setattr(consumer, "sleep", AsyncMock(side_effect=lambda _seconds: consumer._stopped.set()))
+    consumer.asking = time.monotonic() - app.conf.broker_session_timeout * STANDSTILL + 30
+    await consumer._watch_for_standstill(consumer)
+    assert not crashed
+    consumer._stopped.clear()
+    consumer.asking -= 31
+    await consumer._watch_for_standstill(consumer)
+    assert [type(error) for error in crashed] == [StandsStill]
 
 
 # -- SafeConsumer._add_gap: chunks are far from each other, and so are records beside a transaction's markers

@@ -1203,7 +1203,7 @@ static int add_type(PyObject *made, PyType_Spec *spec, const char *name) {
 PyMODINIT_FUNC PyInit__usual(void) {
     PyObject *made = PyModule_Create(&module);
     record_type = PyStructSequence_NewType(&record_desc);
-    if (made == NULL || record_type == NULL) return NULL;
+    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 1) < 0) return NULL;
     PyObject *names = PyTuple_New(FIELDS);
     for (int i = 0; names != NULL && i < FIELDS; i++) PyTuple_SetItem(names, i, PyUnicode_FromString(fields[i].name));
     if (names == NULL || PyErr_Occurred() || PyModule_AddObjectRef(made, "FIELDS", names) < 0) return NULL;

@@ -2,6 +2,7 @@
 from collections.abc import Callable, Container, Iterator
 from typing import Any, overload
 
+INTERFACE: int
 FIELDS: tuple[str, ...]
 
 class Record:

@@ -7,6 +7,7 @@ outcome. `FUNNELWATCH_PURE=1` in the environment leaves it out.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,18 @@ from streams.engine.state import FORMAT, Money, pack
 from streams.engine.unit import FOLD
 from streams.engine.walk import FORWARD, KIND_END, KIND_ENTER
 
+#: What the compiled part offers; to be raised with it, in both places.
+INTERFACE = 1
 try:
     from streams.engine import _usual
 except ImportError:
     _usual = None  # type: ignore[assignment]
+else:
+    if getattr(_usual, "INTERFACE", 0) != INTERFACE:  # it lay there when the sources were exchanged around it
+        logging.getLogger("funnelwatch.engine").warning(
+            "the compiled part is of another version, and left out: install funnelwatch anew (make setup); all works but slower"
+        )
+        _usual = None  # type: ignore[assignment]
 if TYPE_CHECKING:
     from streams.engine._usual import Lane, Plan, Reading, Records
 

@@ -155,3 +155,17 @@ def test_the_sources_hold_all_that_a_wheel_needs(tree: Path, tmp_path: Path) -> 
     (unpacked,) = (tmp_path / "unpacked").iterdir()
     wheel, _ = build(unpacked, CC="false")
     assert "streams/demo/funnels.toml" in zipfile.ZipFile(wheel).namelist()
+
+
+def test_a_compiled_part_of_another_version_is_left_out() -> None:
+    """It lies beside its source in an editable install: after an update it was there, and every process ended at its start."""
+    said = subprocess.run(
+        [sys.executable, "-c", (
+            "import sys, types, streams.engine; old = types.ModuleType('streams.engine._usual');"
+            "sys.modules[old.__name__] = streams.engine._usual = old;"
+            "from streams.engine.usual import COMPILED; print(COMPILED)"
+        )],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout == "False\n"
+    assert "make setup" in said.stderr

@@ -43,13 +43,6 @@ class Meta(msgspec.Struct, array_like=True, gc=False):
     tally: Tally = msgspec.field(default_factory=Tally)
 
 
-class Format(msgspec.Struct, array_like=True):
-    """What stands first in every packed state."""
-
-    format: int
-
-
-unpack_format = msgspec.msgpack.Decoder(Format).decode
 unpack_meta = msgspec.msgpack.Decoder(Meta).decode
 
 
@@ -91,7 +84,7 @@ class Partition:
         self.takes_all = any(funnel.strict for funnel in funnels)
         meta = store.get(META)
         if meta is not None:
-            check_format(unpack_format(meta).format)
+            check_format(meta)
         self.meta = unpack_meta(meta) if meta is not None else Meta()
         self.clock, self.tally = self.meta.clock, self.meta.tally
         self.counts = [self.tally.begin(funnel.tag) for funnel in funnels]

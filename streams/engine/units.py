@@ -42,11 +42,24 @@ class Head(msgspec.Struct, array_like=True):
 unpack_head = msgspec.msgpack.Decoder(Head).decode
 
 
-def check_format(found: int) -> None:
+class Format(msgspec.Struct, array_like=True):
+    """What stands first in every packed state, whatever follows."""
+
+    format: int
+
+
+unpack_format = msgspec.msgpack.Decoder(Format).decode
+
+
+def check_format(packed: bytes) -> None:
     """Raises ConfigError for state that another version of funnelwatch wrote: it is not misread."""
+    try:
+        found = unpack_format(packed).format
+    except msgspec.DecodeError:
+        found = None
     if found != FORMAT:
         raise ConfigError(
-            "state", f"was written in format {found}, this version reads {FORMAT}",
+            "state", f"was written in format {found or 'unknown'}, this version reads {FORMAT}",
             "run the version that wrote it, or give kafka.topic_prefix and kafka.group_prefix new names and start anew",
         )  # fmt: skip
 
@@ -115,7 +128,7 @@ class Units:
 
     def unpacked(self, packed: bytes) -> UnitState:
         """Raises ConfigError for state that another version of funnelwatch wrote: it is not misread."""
-        check_format(unpack_head(packed).format)
+        check_format(packed)
         return unpack(packed)
 
     def packed(self, key: str) -> bytes | None:

@@ -19,6 +19,16 @@ def test_state_of_another_format_is_refused() -> None:
         Partition("log", 0, Unit.SESSION, [funnel], {"=u": newer})
 
 
+@pytest.mark.parametrize("packed, found", [
+    (msgspec.msgpack.encode([FORMAT - 1, 5, "in another form"]), FORMAT - 1), (b"\xc1", "unknown"), (b"", "unknown"),
+])  # fmt: skip
+def test_so_is_one_that_looks_otherwise_or_like_nothing(packed: bytes, found: object) -> None:
+    """A form whose head was another ended the worker with a traceback."""
+    funnel = CompiledFunnel(Funnel("f", "0" * 12, Unit.SESSION, (Stage("A", ("a",)),)))
+    with pytest.raises(ConfigError, match=f"written in format {found}, this version reads {FORMAT}.*start anew"):
+        Partition("log", 0, Unit.SESSION, [funnel], {"=u": packed})
+
+
 def test_so_is_the_partition_s_own() -> None:
     funnel = CompiledFunnel(Funnel("f", "0" * 12, Unit.SESSION, (Stage("A", ("a",)),)))
     with pytest.raises(ConfigError, match="written in format 7"):

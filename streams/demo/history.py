@@ -12,8 +12,9 @@ from streams.traffic import Traffic
 _DAY = 86_400_000
 #: A day more than is looked back upon.
 SPAN = 29 * _DAY
-#: Visitors a day: enough to learn rates and delays from, few enough to be there within seconds.
-VISITORS = 300.0
+#: Visitors a day: enough to learn rates and delays from (with half as many a rare goal was expected a tenth too often), few enough to be
+#: there within seconds.
+VISITORS = 600.0
 #: Its visitors are others than the demo's.
 OTHERS = 1_000_003
 

@@ -31,7 +31,7 @@ class Got(NamedTuple):
 
 
 def unit_log(readable: Readable | None) -> UnitLog:
-    table: Any = SimpleNamespace(part=lambda _number: store, parts={}, on_change=None)
+    table: Any = SimpleNamespace(part=lambda _number: store, parts={}, on_change=None, partitions=1)
     store: dict[str, bytes] = {}
     plan = CompiledFunnel(funnel(stage("A"), stage("B"), window=60_000, lateness=1_000))
     return UnitLog("clicks", Unit.VISITOR, [plan], table, table, Outputs("t", "d", "s", 1), readable=readable)

@@ -54,25 +54,22 @@ Three more workloads and one more way of running, **without a bar**, for the pro
 
 ## Where the time goes
 
-The shares below were sampled (py-spy, 500 times a second, idle time left out) before records were read in C and attempts ended there, at 11 µs an event
-without expiry. Decoding and the Python around the engine, half of it all, have shrunk to about 1 µs an event since (`python -m benchmarks.engine`,
-*take*); what was outside them is what it was, and most of what is left: record batches, producing, fetching, the drop-offs' JSON, the counters. They have not been
-sampled anew.
+Shares of 3,000,000 dense events, sampled late in the run (py-spy, 500 times a second, idle time left out), at 8.6 µs an event:
 
 | part | share |
 |---|---|
-| the engine, `Partition.event`: of it the C part 10 %, looking up the unit's state (cold memory) 6 %, the attempt's id 2 %, the Python around them 19 % | 37 % |
-| decoding: of it parsing JSON 6 %, the checks that no parser does, the record's key | 16 % |
-| record batches: one record a changed unit (its key encoded again 4 %), blocks of rows | 11 % |
-| producing: requests, checksums, sockets | 8 % |
-| fetching: parsing batches, sockets | 8 % |
-| rows: blocks, drop-offs, what they add to the counters | 6 % |
-| counters | 4 % |
-| the worker's own copy of the states | 3 % |
-| loops, Faust, asyncio | 7 % |
+| the engine in C (`Reading.take`): reading JSON, states, rows, ending attempts; nearly half of it waits for memory (a unit's state is looked up among 330,000) | 37 % |
+| producing: requests and sockets 9 %, batches with their checksums 5 % | 14 % |
+| fetching: sockets, batches, the consumer's thread | 11 % |
+| the worker's own copy of the states | 8 % |
+| the engine around it: dues, unusual events, what a chunk has changed | 7 % |
+| counters | 6 % |
+| packing what is written | 4 % |
+| drop-offs and blocks of rows | 2 % |
+| loops, Faust, asyncio | 11 % |
 
-Attempts that run out come on top where a run is longer than the window (3,000,000 events are; 1,000,000 mostly not): one row and two looks at the
-unit for each. The rest of the machine counts, too: alone on it the same work costs two thirds (the broker runs on the other core and shares the caches).
-What was tried and brought nothing: mypyc (17 %), uvloop (nothing), smaller chunks (nothing beyond slices of 400 records, which halved the cost).
+The rest of the machine counts, too: alone on it the same work costs two thirds (the broker runs on the other core and shares the caches).
+What was tried and brought nothing: mypyc (17 %), uvloop (nothing), smaller chunks (nothing beyond slices of 400 records, which halved the cost of
+what Python does; C takes 2,000 at a time).
 
 """

@@ -285,7 +285,9 @@ static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size,
         funnels--;
     }
     if (funnels <= 0 || r->odd) return 0;
-    if (read_array(r) != 7 || read_array(r) != 7) return 0;
+    if (read_array(r) != 7) return 0;
+    Place walk_at = r->at;
+    if (read_array(r) != 7) return 0;
     Place attempt_at = r->at, consent_at;
     if (!read_attempt(r, told, &consent_at) || read_array(r) != level) return 0;
     Place starts = r->at;
@@ -321,8 +323,9 @@ static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size,
     Place others_at = r->at;
     r->at = floor_at;
     if (r->odd || peek(r) != 0xc0 || deadline < said->ts || start < 0 || now - start > plan->window) return 0;
-    if (count < 1 || count >= plan->most || newest < horizon || said->ts <= newest) return 0;
-    if (contains(pending, size, said->event_id, said->event_id_size)) return 0;
+    int fresh = newest < horizon || count < 1; /* nothing that could still be changed: the walk so far is the base */
+    if (count < 0 || (!fresh && (count >= plan->most || said->ts <= newest))) return 0;
+    if (!fresh && contains(pending, size, said->event_id, said->event_id_size)) return 0;
     if (told->reached >> level & 1 || (said->money_size > 1 && ordered)) return 0;
     told->due = 0; /* it is in the calendar, and no later */
     if (quiet && wake != said->ts + plan->window + plan->lateness) wake = told->due = said->ts + plan->window + plan->lateness;
@@ -332,7 +335,7 @@ static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size,
 
     Writer *w = &state_out;
     w->at = w->start;
-    if (!ready(w, packed_size + 128 + said->event_id_size + said->dims_size + 2 * said->money_size)) return -1;
+    if (!ready(w, 2 * packed_size + 128 + said->event_id_size + said->dims_size + 2 * said->money_size)) return -1;
     put(w, packed, offset_at - packed);
     put_int(w, said->offset);
     put_int(w, wake);
@@ -360,9 +363,12 @@ static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size,
     }
     if (said->order != NULL) put_order(w, said);
     else put(w, orders_at, base_at - orders_at);
-    put(w, base_at, pending_at - base_at);
-    put_pending(w, plan, said, pending, size);
-    put_int(w, count + 1);
+    if (fresh) {
+        put_bin_head(w, base_at - walk_at);
+        put(w, walk_at, base_at - walk_at);
+    } else put(w, base_at, pending_at - base_at);
+    put_pending(w, plan, said, pending, fresh ? 0 : size);
+    put_int(w, fresh ? 1 : count + 1);
     put_int(w, said->ts);
     put(w, floor_at, due_at - floor_at);
     put_int(w, plan->converts ? said->ts + plan->window : deadline);
@@ -613,27 +619,44 @@ static PyObject *lane_move(PyObject *self, PyObject *const *args, Py_ssize_t cou
     return PyLong_FromLongLong(told.due);
 }
 
-/* A unit's only attempt ends: its window has passed. `Told` and `Said` are of its row. 1, 0 (unusual), -1. */
-static int expire(PyObject *endings, Place packed, Py_ssize_t packed_size, int64_t watermark, int64_t floor, Said *said, Told *told, Plan **found) {
-    Reader reader = {packed, packed + packed_size, 0}, *r = &reader;
-    if (read_array(r) != 5) return 0;
-    Place head = r->at;
-    read_int(r); /* format and offset stay */
-    read_int(r);
-    Place head_end = r->at;
-    read_int(r);
-    read_bool(r);
-    if (read_map(r) != 1) return 0;
+/* An attempt that ends because its window has passed: what goes into its row, and when that was. */
+typedef struct {
+    Plan *plan;
+    Told told;
+    int64_t ts;
+} Ended;
+
+/* Units in more funnels than that are settled in Python. */
+#define MOST_FUNNELS 16
+
+/* Settles one funnel of a unit and writes what is left of it: `settle` of unit.py. `due`: when it is due again; `open`: whether an attempt
+ * is; `ended->plan`: NULL where none ended. 1: kept. 2: nothing is left. 0: unusual. -1: an exception is set. */
+static int settle_funnel(const Now *now, Reader *r, Ended *ended, int64_t *due, int *open) {
+    Writer *w = &state_out;
+    Told *told = &ended->told;
     Place tag_at = r->at;
-    int64_t tag = read_int(r);
+    int64_t tag = read_int(r), reached = 0, highest = 0, current = 0, deadline = 0, reason = 0;
     Place tag_end = r->at;
-    Place consent_at;
-    if (read_array(r) != 7 || read_array(r) != 7 || !read_attempt(r, told, &consent_at)) return 0;
+    if (read_array(r) != 7) return 0;
+    Place walk_at = r->at, consent_at;
+    if (read_array(r) != 7) return 0;
+    *open = peek(r) != 0xc0;
+    if (*open) {
+        if (!read_attempt(r, told, &consent_at)) return 0;
+        skip(r);
+        skip(r);
+        reached = read_int(r);
+        highest = read_int(r);
+        current = read_int(r);
+        deadline = read_int(r);
+        reason = read_int(r);
+    } else skip(r);
+    int over = peek(r) != 0xc0; /* an attempt has ended before */
+    int64_t end = 0;
+    if (over) end = read_int(r);
+    else skip(r);
     skip(r);
     skip(r);
-    told->reached = read_int(r);
-    int64_t highest = read_int(r), current = read_int(r), deadline = read_int(r), reason = read_int(r);
-    for (int i = 0; i < 3; i++) skip(r);
     Place activity_at = r->at;
     skip(r);
     told->session_start = read_int(r);
@@ -642,41 +665,50 @@ static int expire(PyObject *endings, Place packed, Py_ssize_t packed_size, int64
     skip(r); /* base */
     skip(r); /* pending */
     int64_t count = read_int(r), newest = read_int(r);
+    Place pending_end = r->at;
     int settled_before = peek(r) != 0xc0;
     skip(r);
     read_int(r);
-    if (r->odd || r->at != r->end || settled_before || highest != current || reason != 0 || count < 1) return 0;
+    if (r->odd || settled_before) return 0;
 
-    PyObject *number = PyLong_FromLongLong(tag), *plans = number == NULL ? NULL : PyDict_GetItemWithError(endings, number);
+    PyObject *number = PyLong_FromLongLong(tag), *plans = number == NULL ? NULL : PyDict_GetItemWithError(now->endings, number);
     Py_XDECREF(number);
     if (plans == NULL) return PyErr_Occurred() ? -1 : 0;
     if (!PyTuple_Check(plans) || highest < 0 || highest >= PyTuple_Size(plans)) return 0;
-    Plan *plan = *found = (Plan *)PyTuple_GetItem(plans, (Py_ssize_t)highest);
-    int64_t horizon = watermark - plan->lateness, due = deadline + plan->window;
-    if (horizon < floor) horizon = floor;
-    if (due < 0) due = 0; /* as `due` of unit.py has it */
-    if (deadline >= horizon || newest >= horizon || due < horizon) return 0;
-    said->ts = deadline;
-    told->due = due + plan->lateness;
-
-    Writer *w = &state_out;
-    w->at = w->start;
-    if (!ready(w, packed_size + 128)) return -1;
-    *w->at++ = 0x95;
-    put(w, head, head_end - head);
-    put_int(w, told->due);
-    put_bool(w, 1);
-    *w->at++ = 0x81;
+    Plan *plan = (Plan *)PyTuple_GetItem(plans, (Py_ssize_t)highest);
+    int64_t horizon = now->watermark - plan->lateness;
+    if (horizon < now->floor) horizon = now->floor;
+    int settled = count > 0 && newest < horizon, ends = *open && deadline < horizon;
+    if (count > plan->most && !settled) return 0;
+    ended->plan = NULL;
+    if (ends) {
+        if (highest != current || reason != 0) return 0;
+        ended->plan = plan;
+        ended->ts = end = deadline;
+        told->reached = reached;
+        *open = 0;
+    }
+    if (*open) *due = deadline;
+    else { /* as `due` of unit.py has it */
+        *due = count > 0 && !settled ? newest : 0;
+        if ((ends || over) && end + plan->window > *due) *due = end + plan->window;
+        if (*due < horizon) return 2;
+    }
     put(w, tag_at, tag_end - tag_at);
     *w->at++ = 0x97;
-    *w->at++ = 0x97;
+    if (ends) {
+        *w->at++ = 0x97;
+        put_nil(w);
+        put_int(w, deadline);
+        put_bool(w, 1);
+        put_int(w, told->number);
+        put(w, activity_at, walk_end - activity_at);
+    } else put(w, walk_at, walk_end - walk_at);
+    if (settled) put(w, "\xc4\x00\xc4\x00\x00\x00", 6); /* nothing is pending any more */
+    else put(w, walk_end, pending_end - walk_end);
     put_nil(w);
-    put_int(w, deadline);
-    put_bool(w, 1);
-    put_int(w, told->number);
-    put(w, activity_at, walk_end - activity_at);
-    put(w, "\xc4\x00\xc4\x00\x00\x00\xc0", 7); /* nothing is pending any more */
-    put_int(w, due);
+    put_int(w, *due);
+    *due += plan->lateness;
     return 1;
 }
 
@@ -705,6 +737,20 @@ static int keep_unwritten(Lane *lane, PyObject *key) {
 
 #define NEVER INT64_MIN
 
+/* A unit is over: nothing is kept of it but that. 1 or -1. */
+static int finish(Lane *lane, PyObject *key, int64_t format, int64_t offset) {
+    Writer *w = &state_out;
+    w->at = w->start;
+    if (!ready(w, 64)) return -1;
+    *w->at++ = 0x95;
+    put_int(w, format);
+    put_int(w, offset);
+    put_int(w, (int64_t)1 << 62);
+    put_bool(w, 0);
+    *w->at++ = 0x80;
+    return keep_unwritten(lane, key) && set_number(lane->finished, key, offset) ? 1 : -1;
+}
+
 /* A unit is due. 1: settled, or the entry no longer holds; `again`: when it is due next. 0: not usual, nothing is
  * changed. -1: an exception is set. */
 static int settle(Lane *lane, const Now *now, PyObject *key, int64_t wake, int64_t *again) {
@@ -712,36 +758,62 @@ static int settle(Lane *lane, const Now *now, PyObject *key, int64_t wake, int64
     *again = NEVER;
     if (held == NULL) return PyErr_Occurred() ? -1 : 1;
     Said said = {.offset = now->offset, .event_id = "", .money_size = 1, .consent = -1};
-    Told told;
+    Ended ended[MOST_FUNNELS];
     char *packed;
     Py_ssize_t size;
     said.unit_id = PyUnicode_AsUTF8AndSize(key, &said.unit_id_size);
     if (said.unit_id == NULL || PyBytes_AsStringAndSize(held, &packed, &size) < 0) return -1;
     Reader reader = {(Place)packed, (Place)packed + size, 0}, *r = &reader;
-    read_array(r);
-    int64_t format = read_int(r), offset = read_int(r), due = read_int(r);
+    Py_ssize_t parts = read_array(r);
+    Place head = r->at;
+    int64_t format = read_int(r), offset = read_int(r);
+    Place head_end = r->at;
+    int64_t due = read_int(r);
     int quiet = read_bool(r);
-    if (r->odd || said.unit_id_size < 1 || said.unit_id[0] != '=') return 0;
+    if (r->odd || parts != 5 || said.unit_id_size < 1 || said.unit_id[0] != '=') return 0;
     if (due != wake) return 1;
-    if (quiet && wake < now->watermark) { /* nothing is left to do but to forget it */
-        Writer *w = &state_out;
-        w->at = w->start;
-        if (!ready(w, 64)) return -1;
-        *w->at++ = 0x95;
-        put_int(w, format);
-        put_int(w, offset);
-        put_int(w, (int64_t)1 << 62);
-        put_bool(w, 0);
-        *w->at++ = 0x80;
-        return keep_unwritten(lane, key) && set_number(lane->finished, key, offset) ? 1 : -1;
+    if (quiet && wake < now->watermark) return finish(lane, key, format, offset); /* nothing is left to do but to forget it */
+    Py_ssize_t funnels = read_map(r), left = 0;
+    if (r->odd || funnels < 1 || funnels > MOST_FUNNELS) return 0;
+
+    Writer *w = &state_out;
+    w->at = w->start;
+    if (!ready(w, 64 + size + 64 * funnels)) return -1;
+    w->at += 32; /* its head is written last */
+    unsigned char *body = w->at;
+    int64_t earliest = INT64_MAX;
+    int opens = 0;
+    for (Py_ssize_t i = 0; i < funnels; i++) {
+        int64_t next;
+        int open, kept = settle_funnel(now, r, &ended[i], &next, &open);
+        if (kept <= 0) return kept;
+        if (kept == 1) {
+            left++;
+            opens += open;
+            if (next < earliest) earliest = next;
+        }
     }
+    if (r->at != r->end) return 0;
+    Py_ssize_t body_size = w->at - body;
+    w->at = w->start;
+    *w->at++ = 0x95;
+    put(w, head, head_end - head);
+    put_int(w, earliest);
+    put_bool(w, left == 1 && opens == 0);
+    put_count(w, left, 0x80, 0xde);
+    memmove(w->at, body, (size_t)body_size);
+    w->at += body_size;
+
     said.unit_id++;
     said.unit_id_size--;
-    Plan *plan;
-    int usual = expire(now->endings, (Place)packed, size, now->watermark, now->floor, &said, &told, &plan);
-    if (usual <= 0) return usual;
-    *again = told.due;
-    return keep_drop(lane, plan, &said, &told) && keep_unwritten(lane, key) ? 1 : -1;
+    for (Py_ssize_t i = 0; i < funnels; i++) {
+        if (ended[i].plan == NULL) continue;
+        said.ts = ended[i].ts;
+        if (!keep_drop(lane, ended[i].plan, &said, &ended[i].told)) return -1;
+    }
+    if (left == 0) return finish(lane, key, format, offset);
+    *again = earliest;
+    return keep_unwritten(lane, key) ? 1 : -1;
 }
 
 /* (number, key), the key's reference kept. */

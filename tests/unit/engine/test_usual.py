@@ -141,6 +141,16 @@ def test_where_pending_events_are_folded(before: int) -> None:
     assert both.quick.taken == 1 + max(0, min(3, FOLD - before))  # the first `a`, and what needs no folding
 
 
+@pytest.mark.parametrize("waiting", range(FOLD - 1, FOLD + 4))
+def test_where_they_are_folded_because_another_funnel_is_due(waiting: int) -> None:
+    other = funnel(stage("K"), stage("L"), name="g", version="000000000002", window=30, lateness=0)
+    both = Both(funnel(*A_TO_D, window=1_000, lateness=20), other)
+    both.feed([event("k", 0)]).chunk()
+    both.feed(event("a", number) for number in range(waiting)).chunk().feed([event("z", 100)]).chunk()
+    both.feed([event("b", 101), event("c", 102), event("d", 200), heartbeat(3_000)]).chunk()
+    assert both.ends == 2
+
+
 @pytest.mark.parametrize("gap", [9, 10, 11])
 def test_at_the_horizon(gap: int) -> None:
     both = Both(funnel(*A_TO_D))

@@ -26,6 +26,13 @@ SAID: tuple[Any, ...] = (7, 12, "e9", "v", DIMS, MONEY, True, 0)
 
 def plans_and_states() -> tuple[dict[str, Usual], list[bytes]]:
     """The plans of the events a to d, and states of many shapes: every stage, converted, alone or beside another funnel."""
+    both, states = shapes()
+    found = {name: both.quick.partition.usual[name] for name in "abcd"}
+    return {name: one for name, one in found.items() if one is not None}, states
+
+
+def shapes() -> tuple[Both, list[bytes]]:
+    """A partition that has met the events a to d of one funnel and k of another, and all the states that its units have had."""
     shop = funnel(stage("A"), stage("B"), stage("C", value="revenue"), stage("D"), dimensions=("channel",))
     side = funnel(stage("K"), stage("L"), name="g", version="000000000002")
     both = Both(shop, side)
@@ -37,8 +44,7 @@ def plans_and_states() -> tuple[dict[str, Usual], list[bytes]]:
                 both.feed([event(name, both.offset, f"{name}{visitor}", visitor, **fields)])
         both.chunk()
         states += [both.quick.store[key] for key in ("=v", "=w") if key in both.quick.store]
-    found = {name: both.quick.partition.usual[name] for name in "abcd"}
-    return {name: one for name, one in found.items() if one is not None}, states
+    return both, states
 
 
 def lane_of() -> Any:
@@ -117,6 +123,44 @@ def test_nor_does_any_other_bytes() -> None:
             None,
             0,
         )
+
+
+def settled_by(endings: Any, state: bytes, due: int) -> int:
+    """Whether the unit was settled when it was due; fails where something was changed and it was not."""
+    lane, changed, near = lane_of(), dict[str, bytes](), [(-due, "=v")]
+    lane.begin({"=v": state}, changed, set(), {})
+    again = lane.settle(endings, near, 500, 1_000, 0, 100_000)
+    count, packed, drop_count, dropped, groups = lane.rows()
+    assert (count, packed) == (drop_count, dropped)
+    assert bool(count) == bool(packed) == bool(groups)
+    if near:
+        assert (count, changed, again) == (0, {}, [])
+    return not near
+
+
+def test_nor_does_one_whose_unit_is_due() -> None:
+    both, states = shapes()
+    endings = both.quick.partition.units.endings
+    assert len(endings) == 2
+    rng = Random(12)
+    for state in states:
+        due = unpack(state).wake
+        assert due < 1_000
+        assert settled_by(endings, state, due)
+        for length in range(len(state)):
+            settled_by(endings, state[:length], due)
+        for place in range(len(state)):
+            for value in range(0, 256, 1 if place < 60 else 3):
+                damaged = bytearray(state)
+                damaged[place] = value
+                settled_by(endings, bytes(damaged), due)
+        for _ in range(2_000):
+            damaged = bytearray(state)
+            place = rng.randrange(5, len(state))
+            damaged[place : place + rng.randint(0, 9)] = rng.choice(
+                (rng.randbytes(9), b"\xdf\xff\xff\xff\xff", b"\xc6\x00\x00\xff\xff", b"")
+            )
+            settled_by(endings, bytes(damaged), due)
 
 
 def test_long_values_fit() -> None:

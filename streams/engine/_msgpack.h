@@ -129,7 +129,7 @@ static int ready(Writer *w, Py_ssize_t room) {
 }
 
 static void put(Writer *w, const void *from, Py_ssize_t size) {
-    memcpy(w->at, from, (size_t)size);
+    if (size > 0) memcpy(w->at, from, (size_t)size); /* memcpy must not be given NULL, not even for nothing */
     w->at += size;
 }
 

@@ -50,6 +50,11 @@ WELL_AGAIN = 0.95
 DEEPEST, SHALLOWEST = 0.05, 0.70  # bounds of the depth from which a recovery is told
 ODDS_OF_RECOVERY = round(math.log(100), 6)
 
+#: Where nothing converts at all: next to nothing does, since nothing can't be divided by.
+SOME = 0.001
+#: Of one entry: those of a total fall where 95 % converted.
+MOST_EXPECTED = 3
+
 _ON_WINDOW = f"on ({SITE}, {n.WINDOW})"
 _ON_SEGMENT = f"on ({n.SEGMENT})"
 _EACH_WINDOW = f"on ({n.SEGMENT}, {n.WINDOW})"
@@ -109,24 +114,57 @@ def recovery(site: str) -> list[Record]:
 def live(site: str) -> list[Record]:
     """The best score that no recovery has ended, and what follows from its window."""
     score, length = select(n.SCORE, **{SITE: site}), select(n.WINDOW_SECONDS, **{SITE: site})
-    observed, expected, entered = (select(name, **{SITE: site}) for name in (n.OBSERVED, n.EXPECTED, n.ENTERED))
+    expected = select(n.EXPECTED, **{SITE: site})
     recovered, alive = select(n.RECOVERED, **{SITE: site}), select(n.LIVE, **{SITE: site})
 
-    def of_its_window(expression: str) -> str:
-        return lines(f"max by ({n.SEGMENT}) (", f"  ({expression})", f"  and {_EACH_WINDOW} {alive}", ")")
+    def of_its_window(name: str) -> str:
+        return f"max by ({n.SEGMENT}) ({select(name, **{SITE: site})} and {_EACH_WINDOW} {alive})"
 
     ended = f"({expected} * 0 + {_ON_WINDOW} group_left () {length}) >= {_ON_SEGMENT} group_left () {recovered}"
     return [
         Record(n.STANDING, lines(f"({score} > {SUSPECT})", f"unless {_EACH_WINDOW}", f"({ended})")),
-        Record(n.LIVE, f"topk by ({n.SEGMENT}) (1, {select(n.STANDING, **{SITE: site})})"),
+        Record(
+            n.LIVE,  # of equal ones that of the shortest window: longer ones may begin before there was anything
+            f"topk by ({n.SEGMENT}) (1, {select(n.STANDING, **{SITE: site})} - {_ON_WINDOW} group_left () 1e-12 * {length})",
+        ),
         Record(
             n.START, f"time() - max by ({n.SEGMENT}) (0 * {alive} + {_ON_WINDOW} group_left () {length})"
         ),
-        Record(n.RATIO, of_its_window(f"clamp_min({observed}, 0) / {expected}")),
-        Record(n.MISSING, of_its_window(f"{expected} - clamp_min({observed}, 0)")),
-        Record(n.RATE_EXPECTED, of_its_window(f"clamp_max({expected} / ({entered} > 0), 1)")),
-        Record(n.RATE_OBSERVED, of_its_window(f"clamp({observed} / ({entered} > 0), 0, 1)")),
+        Record(n.SINCE_OBSERVED, of_its_window(n.OBSERVED)),
+        Record(n.SINCE_EXPECTED, of_its_window(n.EXPECTED)),
+        Record(n.SINCE_ENTERED, of_its_window(n.ENTERED)),
+        *cost(site),
     ]  # fmt: skip
+
+
+def cost(site: str) -> list[Record]:
+    """What the fall has cost so far.
+
+    Who does not convert stays at risk, so that a fall is expected to bring more conversions than ever came: −ln(1 − p) of each
+    entry in a total one, where p converted before. What would have come is N · (1 − (1 − O/N)^(E/O)), where N entered: the
+    hazard that left 1 − O/N of them is E/O times as high in health. Where entries don't explain what is expected (those of
+    before the window do: traffic fell as well) it stays what it is. `usual` below is the same in Python.
+    """
+    observed, expected, entered, came = (
+        select(name, **{SITE: site}) for name in (n.SINCE_OBSERVED, n.SINCE_EXPECTED, n.SINCE_ENTERED, n.USUAL)
+    )
+    some = f"clamp_min({observed}, {SOME})"
+    within = f"({entered} > {some} and {entered} > {expected} / {MOST_EXPECTED})"
+    return [
+        Record(n.USUAL, f"{within} * (1 - (1 - {some} / {within}) ^ ({expected} / {some})) or {expected}"),
+        Record(n.RATIO, f"clamp_min({observed}, 0) / {came}"),
+        Record(n.MISSING, f"clamp_min({came} - clamp_min({observed}, 0), 0)"),
+        Record(n.RATE_EXPECTED, f"clamp_max({came} / ({entered} > 0), 1)"),
+        Record(n.RATE_OBSERVED, f"clamp({observed} / ({entered} > 0), 0, 1)"),
+    ]
+
+
+def usual(observed: float, expected: float, entered: float) -> float:
+    """Conversions of a time in which so many came and were expected and so many entered, had the rate stayed as it was."""
+    some = max(observed, SOME)
+    if entered <= some or entered <= expected / MOST_EXPECTED:
+        return expected
+    return float(entered * (1 - (1 - some / entered) ** (expected / some)))
 
 
 def family(site: str) -> Record:

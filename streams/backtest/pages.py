@@ -15,6 +15,7 @@ from schemas.expectation.calendar import Calendar
 from schemas.metrics import ALL, CROSS
 from schemas.rules import names as n
 from schemas.rules.definition import Step, watched
+from schemas.rules.drop import usual
 from schemas.rules.model import MINUTE, WEEK
 from schemas.rules.traffic import GONE, LESS, OUTAGE_THRESHOLD, OUTAGE_WINDOWS, WEEKS_BACK
 from sinks.prometheus.labels import EVERYTHING, Segment
@@ -137,11 +138,12 @@ class _Stage:
         entered, observed, expected = (
             float(each[over].sum()) for each in (series.entered, series.observed, series.expected)
         )
+        due = usual(observed, expected, entered)
         return Page(
             n.SEGMENT_DROP if whole is None else n.DROP, self._history.funnel.name, self._step.level, self._step.following,
             (told.segment.dimension, told.segment.value), start + group[0].began * MINUTE, start + (group[0].fired + 1) * MINUTE,
             start + end * MINUTE, self._blamed(group[0].fired),
-            entered, observed, expected, self._money(told, expected - observed), messages(group),
+            entered, observed, due, self._money(told, due - observed), messages(group),
         )  # fmt: skip
 
     def _blamed(self, minute: int) -> Blame | None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from aiokafka.errors import IllegalStateError
 from faust import App
 from faust.types import TP
 
@@ -220,7 +221,19 @@ class Follower:
         for topic, source in self.sources.items():
             if source.logs:
                 source.keep({tp.partition for tp in assigned if tp.topic == topic})
-                await source.declare_idle(idle_after[topic])
+                await source.declare_idle(idle_after[topic], self.unread)
+
+    async def unread(self, tp: TP) -> bool:
+        """Whether a partition holds records that this worker has not applied yet (one that it has just lost may): it is behind, or was held
+        up, and the clock of the others must wait for them."""
+        consumer = self.app.consumer
+        if any(message.tp == tp for message in list(consumer.unacked)):
+            return True
+        try:
+            position = await consumer.position(tp)
+        except IllegalStateError:
+            return True
+        return position is None or position < (consumer.highwater(tp) or 0)
 
     async def tick(self) -> None:
         """Where all sources of an internal log are silent, time goes on by a record in that log, so that replays repeat it."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
+from faust.types import TP
 
 from schemas.dead_letter import DeadLetter
 from schemas.decode import Decode
@@ -142,11 +143,12 @@ class Source:
         now = time.monotonic()
         self.clocks = {number: self.clocks.get(number) or SourceClock(heard=now) for number in partitions}
 
-    async def declare_idle(self, idle_after: float) -> None:
-        """Tells the logs which of this worker's partitions have been silent for `idle_after` seconds."""
+    async def declare_idle(self, idle_after: float, unread: Callable[[TP], Awaitable[bool]]) -> None:
+        """Tells the logs which of this worker's partitions have been silent for `idle_after` seconds. `unread`: whether one of them holds
+        records that this worker has not come to yet, which is no silence."""
         now = time.monotonic()
         for partition, clock in list(self.clocks.items()):
-            if clock.idle or now - clock.heard < idle_after:
+            if clock.idle or now - clock.heard < idle_after or await unread(TP(self.topic, partition)):
                 continue
             clock.idle = True
             record = log.encode(LogRecord(log.IDLE, f"{self.topic}:{partition}"))

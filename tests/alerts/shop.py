@@ -5,6 +5,7 @@ Its scrape targets carry labels `stage` and `site` of their own, as many do.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from schemas import metrics as m
@@ -80,8 +81,10 @@ def checkout(
     *,
     stage: str = CHECKOUT,
     target: Labels = TARGET,
+    counted: Mapping[Segment, tuple[Phase, ...]] | None = None,
 ) -> list[Series]:
-    """Entries (twice the expected conversions), conversions and expected conversions of one stage, by segment."""
+    """Entries (twice the expected conversions), conversions and expected conversions of one stage, by segment. `counted`: what is
+    expected where more stay at risk than in health."""
     result = []
     for segment, phases in expected.items():
         labels = (("funnel", "purchase"), ("funnel_stage", stage), ("dimension", segment[0]), ("value", segment[1]))
@@ -89,11 +92,18 @@ def checkout(
         result += [
             series(m.STAGE_ENTERED, entries, *labels, target=target),
             series(m.STAGE_CONVERSIONS, observed[segment], *labels, target=target),
-            series(m.STAGE_EXPECTED_CONVERSIONS, phases, *labels, target=target),
+            series(m.STAGE_EXPECTED_CONVERSIONS, (counted or expected)[segment], *labels, target=target),
             series(m.RETRACTED, steady(sum(one.steps for one in phases), 0), *labels,
                    ("counter", m.STAGE_CONVERSIONS.name), target=target),
         ]  # fmt: skip
     return result
+
+
+def at_risk(usual: float, observed: float) -> float:
+    """Conversions a minute that are expected where `observed` are left of the `usual` ones, of twice as many entries: those who don't
+    convert stay at risk."""
+    entered = 2 * usual
+    return observed * math.log(1 - usual / entered) / math.log(1 - observed / entered)
 
 
 def alert(name: str, *labels: tuple[str, str]) -> Labels:

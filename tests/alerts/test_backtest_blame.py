@@ -8,11 +8,12 @@ import numpy as np
 
 from streams.backtest.drops import Steps
 from streams.backtest.responsible import posteriors
+from tests.alerts.shop import at_risk
 from tests.alerts.test_texts import GOLDEN
 
 MINUTES, BEGAN = 200, 120
 WHOLE = ("all", "all")
-#: By segment: conversions a minute that are expected, and as they are from BEGAN on (`test_texts._fall_of_instagram`).
+#: By segment: conversions a minute that are usual, and as they are from BEGAN on (`test_texts._fall_of_instagram`).
 SHOP = {
     WHOLE: (5.0, 3.2),
     ("channel", "instagram"): (2.0, 0.2),
@@ -26,7 +27,10 @@ def named(rates: dict[tuple[str, str], tuple[float, float]]) -> tuple[tuple[str,
     """Who is most likely responsible at minute 190, and the probability."""
     minutes = np.arange(MINUTES)
     steps = {
-        segment: Steps(np.where(minutes < BEGAN, expected, fallen), np.full(MINUTES, expected))
+        segment: Steps(
+            np.where(minutes < BEGAN, expected, fallen),
+            np.where(minutes < BEGAN, expected, at_risk(expected, fallen)),
+        )
         for segment, (expected, fallen) in rates.items()
     }
     parts = {segment: each for segment, each in steps.items() if segment != WHOLE}

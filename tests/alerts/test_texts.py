@@ -16,7 +16,7 @@ from schemas.rules import names as n
 from schemas.rules.zone import local
 from tests.alerts.promtool import Moment, Phase, Scenario, document, need_promtool, only
 from tests.alerts.shipped import FUNNELS, SETTINGS
-from tests.alerts.shop import WHOLE, background, checkout, series, steady
+from tests.alerts.shop import WHOLE, at_risk, background, checkout, series, steady
 
 GOLDEN = Path(__file__).parent / "golden"
 INSTAGRAM, MOBILE, MAIL, DESKTOP = (
@@ -32,24 +32,23 @@ def _fall_of_instagram(minutes: int = 200, name: str = "instagram", release: str
     whole, mine, rest = 5.0, 2.0, 3.0
     fallen = 0.2
     channel = ("channel", name)
-    expected = {
-        WHOLE: steady(minutes, whole), channel: steady(minutes, mine), MAIL: steady(minutes, rest),
-        MOBILE: steady(minutes, 3), DESKTOP: steady(minutes, 2),
+    rates = {
+        WHOLE: (whole, rest + fallen), channel: (mine, fallen), MAIL: (rest, rest),
+        MOBILE: (3, 3 - (mine - fallen) / 2), DESKTOP: (2, 2 - (mine - fallen) / 2),
     }  # fmt: skip
 
     def since(healthy: float, wrong: float) -> tuple[Phase, ...]:
         return (Phase(120, healthy), Phase(minutes - 120, wrong))
 
-    observed = {
-        WHOLE: since(whole, rest + fallen), channel: since(mine, fallen), MAIL: steady(minutes, rest),
-        MOBILE: since(3, 3 - (mine - fallen) / 2), DESKTOP: since(2, 2 - (mine - fallen) / 2),
-    }  # fmt: skip
+    expected = {segment: steady(minutes, healthy) for segment, (healthy, _) in rates.items()}
+    observed = {segment: since(*both) for segment, both in rates.items()}
+    counted = {segment: since(healthy, at_risk(healthy, left)) for segment, (healthy, left) in rates.items()}
     funnel = (("funnel", "purchase"), ("dimension", m.ALL), ("value", m.ALL))
     revenue = series(m.CONVERSION_VALUE, steady(minutes, 250), *funnel, ("currency", "EUR"))
     dollars = series(m.CONVERSION_VALUE, steady(minutes, 0), *funnel, ("currency", "USD"))
     change = series(m.ANNOTATION, steady(minutes, 0), ("name", release), ("kind", "release"), start=7560)
     bought = series(m.STAGE_ENTERED, steady(minutes, 5), *funnel, ("funnel_stage", "purchase"))
-    scraped = (*background(minutes), *checkout(observed, expected), revenue, dollars, bought, change)
+    scraped = (*background(minutes), *checkout(observed, expected, counted=counted), revenue, dollars, bought, change)
     groups = ("definitions", "steps", "long windows", "drops")
     return Scenario("texts", scraped, (Moment(minutes - 10, ()),), groups=groups)
 

@@ -55,7 +55,7 @@ class Flow(msgspec.Struct, frozen=True):
         """Sends the part-th; the last one ends with heartbeats."""
         spread = self.halves(part) if self.uneven else self.by_key(part)
         if part == self.parts - 1:
-            end = msgspec.json.encode({"event": HEARTBEAT, "timestamp": self.answer().horizon})
+            end = heartbeat(self.answer().horizon)
             for partitions in spread.values():
                 for values in partitions.values():
                     values.append((None, end))
@@ -75,9 +75,9 @@ class Flow(msgspec.Struct, frozen=True):
         fast, slow = cut(every[::2], part, self.parts // FASTER), cut(every[1::2], part, self.parts)
         return {"web": {0: list(fast)}, "app": {0: list(slow)}}
 
-    def answer(self) -> Expected:
-        """What batch says of all of them."""
-        return answer(self.seed, self.count)
+    def answer(self, until: int | None = None) -> Expected:
+        """What batch says of all of them. `until`: and of the time after them, ms."""
+        return answer(self.seed, self.count, until)
 
 
 def cut(every: Sequence[KeyValue], part: int, parts: int) -> Sequence[KeyValue]:
@@ -93,7 +93,15 @@ def records(seed: int, count: int) -> tuple[tuple[bytes | None, bytes], ...]:
 
 
 @cache
-def answer(seed: int, count: int) -> Expected:
+def answer(seed: int, count: int, until: int | None) -> Expected:
     """What batch says of them."""
     decode, now = decoder(DecodeOptions()), int(time.time() * 1000)
-    return expected(load_funnels(FUNNELS), [value for _, value in records(seed, count)], lambda data: decode(data, now))
+    values = [value for _, value in records(seed, count)]
+    if until is not None:
+        values.append(heartbeat(until))
+    return expected(load_funnels(FUNNELS), values, lambda data: decode(data, now))
+
+
+def heartbeat(ts: int) -> bytes:
+    """Nothing older comes than this time, ms."""
+    return msgspec.json.encode({"event": HEARTBEAT, "timestamp": ts})

@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import InvalidTimestampError, KafkaError, MessageSizeTooLargeError
 from aiokafka.helpers import create_ssl_context
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
@@ -148,6 +149,12 @@ class BatchWriter:
             raise SinkError(
                 f"Kafka: a batch for {topic}, partition {partition}, is larger than the topic takes; raise its max.message.bytes, or "
                 "lower kafka.batch_bytes if no single record is as large"
+            ) from error
+        except InvalidTimestampError as error:
+            told = datetime.fromtimestamp(stamp / 1000, UTC).isoformat(" ", "seconds")
+            raise SinkError(
+                f"Kafka: {topic} does not take records of {told}; if this machine's clock is ahead, set it (the brokers allow for "
+                "message.timestamp.after.max.ms, an hour)"
             ) from error
         except KafkaError as error:
             raise SinkError(f"Kafka: can't write to {topic}, partition {partition}: {error!r}") from error

@@ -201,10 +201,13 @@ class Monitor(Stack):
             thread.join()
 
     def end(self) -> None:
-        """Ends all processes in order; asserts that each ends by itself, and well."""
+        """Ends all processes in order; asserts that each ends by itself, and well. (One that was just started anew is let come up: a
+        signal that comes before it listens for it ends it at once.)"""
+        self.until_ready(*(name for name, kept in self.kept.items() if kept.wanted))
         self.scrape()
         self._rest()
         running = [kept.child for kept in self.kept.values() if kept.child.alive]
         for child in running:
             child.signal(signal.SIGTERM)
-        assert [child.wait(40) for child in running] == [0] * len(running), self.tails()
+        codes = [child.wait(40) for child in running]
+        assert codes == [0] * len(running), f"ended with {codes}\n{self.tails()}"

@@ -54,19 +54,21 @@ Three more workloads and one more way of running, **without a bar**, for the pro
 
 ## Where the time goes
 
-Shares of 3,000,000 dense events, sampled late in the run (py-spy, 500 times a second, idle time left out), at 8.6 µs an event:
+Shares of a long run, sampled late in it (py-spy, 500 times a second, idle time left out), at 7.5 µs a dense and 5.7 µs a realistic event:
 
-| part | share |
-|---|---|
-| the engine in C (`Reading.take`): reading JSON, states, rows, ending attempts; nearly half of it waits for memory (a unit's state is looked up among 330,000) | 37 % |
-| producing: requests and sockets 9 %, batches with their checksums 5 % | 14 % |
-| fetching: sockets, batches, the consumer's thread | 11 % |
-| the worker's own copy of the states | 8 % |
-| the engine around it: dues, unusual events, what a chunk has changed | 7 % |
-| counters | 6 % |
-| packing what is written | 4 % |
-| drop-offs and blocks of rows | 2 % |
-| loops, Faust, asyncio | 11 % |
+| part | dense | realistic |
+|---|---|---|
+| the engine in C (`Reading.take`): reading JSON, states, rows, ending attempts | 37 % | 32 % |
+| producing: requests and sockets, batches with their checksums | 18 % | 12 % |
+| the worker's own copy of the states, and what a chunk has changed of them | 15 % | 4 % |
+| fetching: sockets, batches, the consumer's thread (of the dense run all was fetched by then) | 3 % | 16 % |
+| counters | 3 % | 9 % |
+| drop-offs and blocks of rows | 6 % | 7 % |
+| what rows add to the counters | 2 % | 5 % |
+| the calendar | 5 % | 3 % |
+| loops, Faust, asyncio | 11 % | 12 % |
+
+A unit's state is looked up among 330,000, and lies in no cache: those of the next 32 records are looked up at once, so that the waits overlap (a tenth of the whole).
 
 The rest of the machine counts, too: alone on it the same work costs two thirds (the broker runs on the other core and shares the caches).
 What was tried and brought nothing: mypyc (17 %), uvloop (nothing), smaller chunks (nothing beyond slices of 400 records, which halved the cost of

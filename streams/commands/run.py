@@ -75,10 +75,11 @@ def wait_for(prepare_topics: Callable[[], Layout]) -> Layout:
 
 def start(role: str, settings: Settings, funnels: tuple[Funnel, ...], layout: Layout) -> None:
     """Runs one role until it is told to stop."""
+    from streams.memory import one_heap, spare_the_collector
     from streams.stream.faust_fixes import BoundedWorker
 
+    one_heap()
     if role == WORKER:
-        from streams.memory import spare_the_collector
         from streams.worker import build
 
         app = build(settings, funnels, layout).app

@@ -24,7 +24,41 @@ print((before - psutil.Process().memory_info().rss) // 1_000_000)
 """
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="malloc is not glibc's")
+#: Threads that allocate at the same time; the line tells how many heaps malloc has made for them.
+THREADS = """
+import ctypes, re, sys, threading
+from streams.memory import one_heap
+libc = ctypes.CDLL(None)
+if sys.argv[1] == "one":
+    one_heap()
+turn, held = threading.Barrier(5), []
+def allocate():
+    turn.wait()
+    held.extend(bytes(2_000) for _ in range(1_000))
+    turn.wait()
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+for thread in threads:
+    thread.start()
+turn.wait()
+turn.wait()
+libc.fdopen.restype = ctypes.c_void_p
+out = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, out)
+libc.fflush(out)
+"""
+
+glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="malloc is not glibc's")
+
+
+@glibc
+@pytest.mark.parametrize(("heaps", "most"), [("one", 1), ("many", 5)])
+def test_all_threads_share_one_heap(heaps: str, most: int) -> None:
+    told = subprocess.run([sys.executable, "-c", THREADS, heaps], capture_output=True, text=True, check=True)
+    made = told.stdout.count("<heap nr=")
+    assert made == 1 if most == 1 else 1 < made <= most  # each thread has one of its own unless told otherwise
+
+
+@glibc
 def test_what_malloc_keeps_between_blocks_in_use_goes_back() -> None:
     told = subprocess.run([sys.executable, "-c", SHREDS], capture_output=True, text=True, check=True)
     assert int(told.stdout) >= 80

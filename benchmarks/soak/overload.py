@@ -25,7 +25,7 @@ from sinks.embedded.faults import Faults
 TIMES = 10
 #: What deploy/kubernetes allows a worker and a sink.
 MOST_MIB = 1024
-SHARE = 0.05  # of the time that the workers run, at first
+SHARE = 0.05  # of a core that each worker gets, at first
 PROBE, PROBES = 12.0, 8  # seconds in which the workers' rate is measured, and how often at most
 LOOK, PAGES = 0.5, 5  # seconds between two looks; at every how many the workers' pages are read
 SLOW = Faults(stall=1_000_000, stall_seconds=1.0)
@@ -88,7 +88,7 @@ def slow_down(throttle: Throttle, backlog: Backlog, wanted: float, probe: float)
         backlog.read()
         rate = (backlog.applied - done) / (time.monotonic() - began)
         click.echo(
-            f"running {100 * throttle.share:.1f} % of the time the workers do {rate:,.0f} events a second", err=True
+            f"with {100 * throttle.share:.1f} % of a core each the workers do {rate:,.0f} events a second", err=True
         )
         if 0 < rate <= wanted:
             return
@@ -154,7 +154,7 @@ def document(result: Result) -> list[str]:
 @click.command(context_settings={"show_default": True})
 @click.option("--minutes", default=5.0, type=click.FloatRange(0.2), help="How long it lasts.")
 @click.option(
-    "--rate", default=6_000.0, type=click.FloatRange(100), help="Events a second; the workers keep up with a tenth."
+    "--rate", default=15_000.0, type=click.FloatRange(100), help="Events a second; the workers keep up with a tenth."
 )
 @click.option("--write/--no-write", default=False, help="Whether docs/reliability.md takes the figures.")
 def main(minutes: float, rate: float, write: bool) -> None:  # noqa: FBT001  (a flag)

@@ -15,7 +15,7 @@ from benchmarks.soak import overload
 from benchmarks.soak.__main__ import Result
 from benchmarks.soak.inside import Seen, heap
 from benchmarks.soak.look import Growth, Look, growth, megabytes
-from benchmarks.soak.throttle import Throttle
+from benchmarks.soak.throttle import Throttle, used
 from schemas.errors import SinkError
 
 FLAT = Growth(100.0, 102.0)
@@ -74,18 +74,23 @@ def test_a_throttled_process_stops_and_runs_in_turns_and_freely_afterwards() -> 
     child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         watched = psutil.Process(child.pid)
-        with Throttle([child.pid], 0.5):
-            for stopped in (True, False, True, False):
+        with Throttle([child.pid], 0.05):
+            began, turns = used(watched), 0
+            for stopped in (True, False, True, False, True):
                 while (watched.status() == psutil.STATUS_STOPPED) is not stopped:
-                    time.sleep(0.01)
+                    time.sleep(0.001)
+                turns += stopped
+            had = used(watched) - began
         assert watched.status() != psutil.STATUS_STOPPED
+        # Of the first turn a part was over before the first look; above its share it gets what passes until it is seen and stopped.
+        assert 0.05 * (turns - 1) <= had
     finally:
         child.kill()
         child.wait()
 
 
 class Clockwork:
-    """Workers that do 1,000 events a second of the time that they run."""
+    """Workers that do 1,000 events in a second of CPU."""
 
     def __init__(self) -> None:
         self.share, self.applied = 0.5, 0

@@ -68,7 +68,7 @@ def look(worker: Any, loop: asyncio.AbstractEventLoop) -> Seen:
         acked=sum(map(len, list(consumer._acked.values()))) + sum(map(len, list(consumer._acked_index.values()))),  # noqa: SLF001
         unacked=len(consumer.unacked), calendar=sum(len(partition.wakes) for partition in partitions), units=follower.units(),
         finished=sum(len(partition.units.finished) for partition in partitions), remembered=sum(map(len, kept)),
-        recent=sum(len(ids) for partition in partitions for ids in partition.recent), tasks=len(asyncio.all_tasks(loop)),
+        recent=sum(len(partition.recent) for partition in partitions), tasks=len(asyncio.all_tasks(loop)),
         blocks=sys.getallocatedblocks(), heap=used, idle_heap=idle,
     )  # fmt: skip
 

@@ -14,6 +14,7 @@
 #include "_blake2b.h"
 #include "_fetched.h"
 #include "_msgpack.h"
+#include "_recent.h"
 #include "_record.h"
 #include "_written.h"
 
@@ -457,11 +458,12 @@ typedef struct {
 } Lane;
 
 /* Where the partition stands, before and after. `near`: entries of its calendar, (-when, key), the first due last, of times before
- * `edge`; `dues`: new ones, (when, key). `fresh`, `old`: ids of events that no funnel looks at. `moved`: how many of the last AHEAD records have moved
+ * `edge`; `dues`: new ones, (when, key). `recent`: ids of events that no funnel looks at. `moved`: how many of the last AHEAD records have moved
  * a unit. */
 typedef struct {
     int64_t offset, watermark, floor, edge, first_due, read, repeated, ts, moved;
-    PyObject *endings, *near, *dues, *fresh, *old;
+    PyObject *endings, *near, *dues;
+    Recent *recent;
 } Now;
 
 static PyTypeObject *plan_type;
@@ -936,14 +938,22 @@ static void lane_dealloc(PyObject *self) {
 
 /* ---- records: events as they lie in Kafka ---------------------------------------------------------------------------- */
 
-/* What a source's records are read by. `known`: name → Plan, None (no funnel looks at it), False (never usual). */
+/* How events of a name are done. */
+typedef struct {
+    unsigned char name[47], size;
+    PyObject *how;
+} Way;
+
+#define WAYS 32
+
+/* What a source's records are read by. `ways`: of names that came lately, by their letters. `known`: name → Plan, None (no funnel looks at it), False (never usual). */
 typedef struct {
     PyObject_HEAD
     Limits limits;
     int64_t earliest, max_ahead;
     int ids[2], networks, hosts, addresses; /* fields of the unit's id, the first that is there; -1: none */
-    Py_ssize_t recent;
     PyObject *known, *currencies, *default_currency, *is_internal;
+    Way ways[WAYS];
     Writer dims, money;
     char currency[4]; /* the last one that was found to be one */
 } Reading;
@@ -1063,23 +1073,29 @@ static int read_checked(Reading *reading, const Fetched *got, Record *record, Te
 
 /* How events of this name are done, borrowed: a Plan, None, False; NULL with an exception set. */
 static PyObject *known_of(Reading *reading, Text *name) {
-    PyObject *text = PyUnicode_FromStringAndSize((const char *)name->at, name->size);
+    Place at = name->at;
+    Py_ssize_t size = name->size;
+    Way *way = &reading->ways[(size == 0 ? 0 : at[0] + 7 * at[size / 2] + 3 * at[size - 1] + size) % WAYS];
+    if (way->how != NULL && way->size == size && memcmp(way->name, at, (size_t)size) == 0) return way->how;
+    PyObject *text = PyUnicode_FromStringAndSize((const char *)at, size);
     if (text == NULL) return NULL;
     PyObject *found = PyDict_GetItemWithError(reading->known, text);
     Py_DECREF(text);
-    return found == NULL && !PyErr_Occurred() ? Py_False : found;
+    if (found == NULL) return PyErr_Occurred() ? NULL : Py_False;
+    if (size <= (Py_ssize_t)sizeof way->name) {
+        memcpy(way->name, at, (size_t)size);
+        way->size = (unsigned char)size;
+        Py_XDECREF(way->how);
+        way->how = Py_NewRef(found);
+    }
+    return found;
 }
 
 /* Counts an event that no funnel looks at, if its id was seen lately. 1 or -1. */
-static int note(Text *id, PyObject *fresh, PyObject *old, int64_t *repeated) {
-    PyObject *text = PyUnicode_FromStringAndSize((const char *)id->at, id->size);
-    if (text == NULL) return -1;
-    int known = PySet_Contains(fresh, text);
-    if (known == 0) known = PySet_Contains(old, text);
-    if (known > 0) ++*repeated;
-    else if (known == 0) known = PySet_Add(fresh, text);
-    Py_DECREF(text);
-    return known < 0 ? -1 : 1;
+static int note(Text *id, Now *now) {
+    int seen = recent_take(now->recent, id->at, (size_t)id->size);
+    now->repeated += seen > 0;
+    return seen < 0 ? -1 : 1;
 }
 
 /* A usual event of one stage of one funnel. 1, 0 (unusual), -1. */
@@ -1121,7 +1137,7 @@ static int take_record(Lane *lane, Reading *reading, const Fetched *got, Now *no
     if (usual > 0) {
         PyObject *how = known_of(reading, &record.text[EVENT]);
         if (how == NULL) usual = -1;
-        else if (how == Py_None) usual = note(&record.text[EVENT_ID], now->fresh, now->old, &now->repeated);
+        else if (how == Py_None) usual = note(&record.text[EVENT_ID], now);
         else if (Py_TYPE(how) == plan_type) usual = step(lane, reading, (Plan *)how, got->offset, &record, unit, now);
         else usual = 0;
     }
@@ -1159,9 +1175,8 @@ static int look_ahead(Lane *lane, const Fetched *items, Py_ssize_t count) {
     return PyErr_Occurred() ? -1 : 1;
 }
 
-/* reading.take(lane, records, from, offset, watermark, floor, endings, near, edge, fresh ids, old ids): takes records, and settles the
- * units that are due after each, for as long as all is usual and there is room among the fresh ids. `endings` is None where units are not to
- * be settled. (the place of the next, whether that is unusual, offset, watermark, read, repeated, the last one's time, [(due, key)]) */
+/* reading.take(lane, records, from, offset, watermark, floor, endings, near, edge, recent ids): takes records, and settles the units that are
+ * due after each, for as long as all is usual. `endings` is None where units are not to be settled. (the place of the next, whether that is unusual, offset, watermark, read, repeated, the last one's time, [(due, key)]) */
 static PyObject *reading_take(PyObject *self, PyObject *args) {
     Reading *reading = (Reading *)self;
     PyObject *lane;
@@ -1170,8 +1185,8 @@ static PyObject *reading_take(PyObject *self, PyObject *args) {
     long long offset, watermark, floor, edge;
     Now now = {.first_due = INT64_MAX};
     if (!PyArg_ParseTuple(
-            args, "OO!nLLLOO!LO!O!", &lane, records_type, &records, &at, &offset, &watermark, &floor, &now.endings, &PyList_Type, &now.near, &edge,
-            &PySet_Type, &now.fresh, &PySet_Type, &now.old))
+            args, "OO!nLLLOO!LO!", &lane, records_type, &records, &at, &offset, &watermark, &floor, &now.endings, &PyList_Type, &now.near, &edge,
+            recent_type, &now.recent))
         return NULL;
     now.offset = offset;
     now.watermark = watermark;
@@ -1182,7 +1197,7 @@ static PyObject *reading_take(PyObject *self, PyObject *args) {
     Py_ssize_t count = records->count;
     int usual = 1, settled = now.watermark <= soonest(&now);
     Py_ssize_t ahead = at;
-    while (at < count && usual > 0 && settled && PySet_Size(now.fresh) < reading->recent) {
+    while (at < count && usual > 0 && settled) {
         if (at == ahead) {
             Py_ssize_t next = count - at < AHEAD ? count - at : AHEAD;
             if (2 * now.moved >= AHEAD && look_ahead((Lane *)lane, &records->items[at], next) < 0) {
@@ -1208,16 +1223,16 @@ static PyObject *reading_take(PyObject *self, PyObject *args) {
 }
 
 /* Reading(known, fields of the unit's id, earliest, max_ahead, max_bytes, longest id, most properties, marks, networks, hosts,
- * addresses, currencies, default currency or None, is_internal(user agent), most fresh ids) */
+ * addresses, currencies, default currency or None, is_internal(user agent)) */
 static PyObject *reading_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     PyObject *known, *ids, *marks, *currencies, *default_currency, *is_internal;
     long long earliest, max_ahead;
-    Py_ssize_t longest_record, longest_id, most_held, recent;
+    Py_ssize_t longest_record, longest_id, most_held;
     int networks, hosts, addresses;
     if (kwargs != NULL && PyDict_Size(kwargs) > 0) return PyErr_Format(PyExc_TypeError, "Reading takes no keywords");
     if (!PyArg_ParseTuple(
-            args, "O!SLLnnnO!pppOOOn", &PyDict_Type, &known, &ids, &earliest, &max_ahead, &longest_record, &longest_id, &most_held,
-            &PyTuple_Type, &marks, &networks, &hosts, &addresses, &currencies, &default_currency, &is_internal, &recent))
+            args, "O!SLLnnnO!pppOOO", &PyDict_Type, &known, &ids, &earliest, &max_ahead, &longest_record, &longest_id, &most_held,
+            &PyTuple_Type, &marks, &networks, &hosts, &addresses, &currencies, &default_currency, &is_internal))
         return NULL;
     Reading *reading = (Reading *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (reading == NULL) return NULL;
@@ -1229,7 +1244,6 @@ static PyObject *reading_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     reading->networks = networks;
     reading->hosts = hosts;
     reading->addresses = addresses;
-    reading->recent = recent;
     reading->known = Py_NewRef(known);
     reading->currencies = Py_NewRef(currencies);
     reading->default_currency = Py_NewRef(default_currency);
@@ -1247,6 +1261,7 @@ static int reading_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(reading->currencies);
     Py_VISIT(reading->default_currency);
     Py_VISIT(reading->is_internal);
+    for (int i = 0; i < WAYS; i++) Py_VISIT(reading->ways[i].how);
     return 0;
 }
 
@@ -1261,6 +1276,7 @@ static void reading_dealloc(PyObject *self) {
     Py_XDECREF(reading->currencies);
     Py_XDECREF(reading->default_currency);
     Py_XDECREF(reading->is_internal);
+    for (int i = 0; i < WAYS; i++) Py_XDECREF(reading->ways[i].how);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
@@ -1304,6 +1320,7 @@ static int add_type(PyObject *made, PyType_Spec *spec, const char *name) {
     PyObject *type = PyType_FromSpec(spec);
     if (type == NULL || PyModule_AddObjectRef(made, name, type) < 0) return 0;
     if (spec == &plan_spec) plan_type = (PyTypeObject *)Py_NewRef(type);
+    if (spec == &recent_spec) recent_type = (PyTypeObject *)Py_NewRef(type);
     if (spec == &records_spec) records_type = (PyTypeObject *)Py_NewRef(type);
     Py_DECREF(type);
     return 1;
@@ -1312,11 +1329,13 @@ static int add_type(PyObject *made, PyType_Spec *spec, const char *name) {
 PyMODINIT_FUNC PyInit__usual(void) {
     PyObject *made = PyModule_Create(&module);
     record_type = PyStructSequence_NewType(&record_desc);
-    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 1) < 0) return NULL;
+    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 2) < 0) return NULL;
     PyObject *names = PyTuple_New(FIELDS);
     for (int i = 0; names != NULL && i < FIELDS; i++) PyTuple_SetItem(names, i, PyUnicode_FromString(fields[i].name));
     if (names == NULL || PyErr_Occurred() || PyModule_AddObjectRef(made, "FIELDS", names) < 0) return NULL;
     Py_DECREF(names);
-    if (!add_type(made, &plan_spec, "Plan") || !add_type(made, &lane_spec, "Lane") || !add_type(made, &reading_spec, "Reading") || !add_type(made, &records_spec, "Records")) return NULL;
+    if (!add_type(made, &plan_spec, "Plan") || !add_type(made, &lane_spec, "Lane") || !add_type(made, &reading_spec, "Reading") ||
+        !add_type(made, &records_spec, "Records") || !add_type(made, &recent_spec, "Recent"))
+        return NULL;
     return made;
 }

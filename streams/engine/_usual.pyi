@@ -34,6 +34,11 @@ def pack_records(
     /,
 ) -> tuple[bytes, int, tuple[str | bytes | None, bytes | None] | None]: ...
 
+class Recent:
+    def __init__(self, most: int, key: bytes, /) -> None: ...
+    def seen(self, event_id: str, /) -> bool: ...
+    def __len__(self) -> int: ...
+
 class Plan:
     def __init__(
         self, level: int, converts: bool, fmt: int, tag: int, window: int, lateness: int, most: int, salt: bytes, place: int,
@@ -62,9 +67,9 @@ class Reading:
     def __init__(
         self, known: dict[str, Any], ids: bytes, earliest: int, max_ahead: int, longest_record: int, longest_id: int, most_held: int,
         marks: tuple[bytes, ...], networks: bool, hosts: bool, addresses: bool, currencies: Container[str], default_currency: str | None,
-        is_internal: Callable[[str], bool], recent: int, /,
+        is_internal: Callable[[str], bool], /,
     ) -> None: ...  # fmt: skip
     def take(
         self, lane: Lane, records: Records, at: int, offset: int, watermark: int, floor: int,
-        endings: dict[int, tuple[Plan, ...]] | None, near: list[tuple[int, str]], edge: int, fresh: set[str], old: set[str], /,
+        endings: dict[int, tuple[Plan, ...]] | None, near: list[tuple[int, str]], edge: int, recent: Recent, /,
     ) -> tuple[int, bool, int, int, int, int, int, list[tuple[int, str]]]: ...  # fmt: skip

@@ -23,9 +23,10 @@ from streams.engine.state import FORMAT, FunnelState, Hit, UnitState, Walk, pack
 from streams.engine.tally import Tally
 from streams.engine.unit import apply
 from streams.engine.units import META, Made, Units, check_format
-from streams.engine.usual import Readable, Usual, gathered, reading, usual
+from streams.engine.usual import Readable, Usual, gathered, reading, recent, usual
 
 if TYPE_CHECKING:
+    from streams.engine import _usual
     from streams.engine._usual import Lane, Reading, Records
 
 #: No bound on a time.
@@ -90,10 +91,10 @@ class Partition:
         self.counts = [self.tally.begin(funnel.tag) for funnel in funnels]
         self.units = Units(store, funnels, self.clock)
         self.wakes = self.units.wakes
-        self.recent: tuple[set[str], set[str]] = (set(), set())
+        self.recent = recent(RECENT)
         self.seen = LATEST
         self.ways: Known[Any] = Known(self.way)
-        self.reading = None if readable is None or self.takes_all else reading(readable, unit, self.ways, RECENT)
+        self.reading = None if readable is None or self.takes_all else reading(readable, unit, self.ways)
 
     # -- records ------------------------------------------------------------------------------------------------
 
@@ -143,7 +144,7 @@ class Partition:
 
     def take_usual(self, reading: Reading, records: Records, at: int) -> tuple[int, bool]:
         """Takes records from there on. The place of the first that was not taken, and whether that is an unusual one."""
-        clock, wakes, units, (new, old) = self.clock, self.wakes, self.units, self.recent
+        clock, wakes, units = self.clock, self.wakes, self.units
         at, unusual, offset, watermark, read, repeated, seen, dues = reading.take(
             cast("Lane", units.lane),
             records,
@@ -154,8 +155,7 @@ class Partition:
             units.endings if units.settles_usually else None,
             wakes.near,
             wakes.edge,
-            new,
-            old,
+            cast("_usual.Recent", self.recent),
         )
         if read:
             self.meta.offset, clock.watermark, self.seen = offset, watermark, seen
@@ -164,8 +164,6 @@ class Partition:
             for due, key in dues:
                 wakes.add(due, key)
         units.wake_up(offset)
-        if len(new) >= RECENT:
-            self.recent = (set(), new)
         return at, unusual
 
     def way(self, name: str) -> Any:
@@ -261,14 +259,9 @@ class Partition:
 
     def repeated(self, event_id: str) -> bool:
         """Whether an event that no funnel looks at was seen lately; counts it then."""
-        new, old = self.recent
-        if event_id in new or event_id in old:
-            self.tally.repeated += 1
-            return True
-        new.add(event_id)
-        if len(new) >= RECENT:
-            self.recent = (set(), new)
-        return False
+        seen = self.recent.seen(event_id)
+        self.tally.repeated += seen
+        return seen
 
     def move(self, offset: int, key: str, event: Event, looks: list[Look], *, gap_session: bool) -> None:
         """The event in each funnel: late, duplicate, or a step of the unit's walk. `looks`: mask None = not looked at."""

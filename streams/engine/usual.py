@@ -21,12 +21,13 @@ from schemas.event import Event
 from schemas.funnel import Unit
 from schemas.rows import Row
 from streams.engine.match import ID_OF, REVENUE, CompiledFunnel, Convert, Matcher
+from streams.engine.recent import Recent, RecentIds
 from streams.engine.state import FORMAT, Money, pack
 from streams.engine.unit import FOLD
 from streams.engine.walk import FORWARD, KIND_END, KIND_ENTER
 
 #: What the compiled part offers; to be raised with it, in both places.
-INTERFACE = 1
+INTERFACE = 2
 try:
     from streams.engine import _usual
 except ImportError:
@@ -156,6 +157,11 @@ def lane() -> Lane | None:
     return _usual.Lane() if COMPILED else None
 
 
+def recent(most: int) -> Recent:
+    """Remembers so many ids at least."""
+    return _usual.Recent(most, os.urandom(16)) if COMPILED else RecentIds(most)
+
+
 def records() -> Records | None:
     """Holds records as a fetch brings them; None where there is no compiled part."""
     return _usual.Records() if COMPILED else None
@@ -184,11 +190,10 @@ class Readable(msgspec.Struct, frozen=True):
     addresses: bool = True
 
 
-def reading(readable: Readable, unit: Unit, known: dict[str, Any], recent: int) -> Reading | None:
+def reading(readable: Readable, unit: Unit, known: dict[str, Any]) -> Reading | None:
     """Reads the records of a source that is keyed by this unit; None where there is no compiled part.
 
-    `known`: event name → Plan, None (no funnel looks at it), or False. `recent`: ids that are remembered of events that no funnel
-    looks at, before they are put aside.
+    `known`: event name → Plan, None (no funnel looks at it), or False.
     """
     if not COMPILED:
         return None
@@ -198,5 +203,5 @@ def reading(readable: Readable, unit: Unit, known: dict[str, Any], recent: int) 
         known, bytes(map(_usual.FIELDS.index, _IDS[unit])), options.earliest, options.max_ahead, options.max_bytes,
         options.max_id_length, options.max_properties, tuple(mark.encode() for mark in internal.marks),
         bool(internal.addresses), bool(internal.hosts), readable.addresses, CURRENCIES, options.default_currency,
-        agent_rule(internal), recent,
+        agent_rule(internal),
     )  # fmt: skip

@@ -1,0 +1,140 @@
+/* Ids seen lately, as 64 bits of a keyed hash (SipHash-1-3) each: a set of strings takes ten times the memory, and two waits for it an event.
+ * That two of 100,000 ids share their bits happens once in four billion such sets; who sends events can't bring it about. */
+#ifndef FUNNELWATCH_RECENT_H
+#define FUNNELWATCH_RECENT_H
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "_blake2b.h"
+
+/* An open table, half full at most; 0: nothing there. */
+typedef struct {
+    uint64_t *slots;
+    size_t room, held;
+} Prints;
+
+/* `fresh`: up to `most`; then they become the `old` ones, and those before are forgotten. */
+typedef struct {
+    PyObject_HEAD
+    uint64_t key[2];
+    size_t most;
+    Prints fresh, old;
+} Recent;
+
+static PyTypeObject *recent_type;
+
+static void sip_mix(uint64_t v[4]) {
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = turned(v[1], 51) ^ v[0];
+    v[3] = turned(v[3], 48) ^ v[2];
+    v[0] = turned(v[0], 32) + v[3];
+    v[2] += v[1];
+    v[3] = turned(v[3], 43) ^ v[0];
+    v[1] = turned(v[1], 47) ^ v[2];
+    v[2] = turned(v[2], 32);
+}
+
+static uint64_t print_of(const uint64_t key[2], const unsigned char *at, size_t size) {
+    uint64_t v[4] = {
+        key[0] ^ 0x736f6d6570736575ULL, key[1] ^ 0x646f72616e646f6dULL, key[0] ^ 0x6c7967656e657261ULL, key[1] ^ 0x7465646279746573ULL,
+    };
+    for (size_t left = size;; at += 8, left -= 8) {
+        uint64_t word = (uint64_t)size << 56;
+        memcpy(&word, at, left < 8 ? left : 8);
+        v[3] ^= word;
+        sip_mix(v);
+        v[0] ^= word;
+        if (left < 8) break;
+    }
+    v[2] ^= 0xff;
+    for (int i = 0; i < 3; i++) sip_mix(v);
+    uint64_t found = v[0] ^ v[1] ^ v[2] ^ v[3];
+    return found ? found : 1;
+}
+
+/* Where it is, or would be. */
+static uint64_t *slot_of(const Prints *prints, uint64_t print) {
+    size_t at = print & (prints->room - 1);
+    while (prints->slots[at] != 0 && prints->slots[at] != print) at = (at + 1) & (prints->room - 1);
+    return &prints->slots[at];
+}
+
+static int knows(const Prints *prints, uint64_t print) { return prints->held > 0 && *slot_of(prints, print) == print; }
+
+/* 0: there is no memory for it. */
+static int enlarge(Prints *prints) {
+    Prints larger = {.room = prints->room ? 2 * prints->room : 256, .held = prints->held};
+    larger.slots = PyMem_Calloc(larger.room, sizeof *larger.slots);
+    if (larger.slots == NULL) {
+        PyErr_NoMemory();
+        return 0;
+    }
+    for (size_t i = 0; i < prints->room; i++)
+        if (prints->slots[i] != 0) *slot_of(&larger, prints->slots[i]) = prints->slots[i];
+    PyMem_Free(prints->slots);
+    *prints = larger;
+    return 1;
+}
+
+/* Whether the id was seen lately: 1; 0: it is from now on; -1: an exception is set. */
+static int recent_take(Recent *recent, const unsigned char *id, size_t size) {
+    Prints *fresh = &recent->fresh;
+    uint64_t print = print_of(recent->key, id, size);
+    if (knows(fresh, print) || knows(&recent->old, print)) return 1;
+    if (2 * (fresh->held + 1) > fresh->room && !enlarge(fresh)) return -1;
+    *slot_of(fresh, print) = print;
+    if (++fresh->held < recent->most) return 0;
+    Prints emptied = recent->old;
+    recent->old = *fresh;
+    if (emptied.slots != NULL) memset(emptied.slots, 0, emptied.room * sizeof *emptied.slots);
+    emptied.held = 0;
+    *fresh = emptied;
+    return 0;
+}
+
+/* recent.seen(id) */
+static PyObject *recent_seen(PyObject *self, PyObject *id) {
+    PyObject *bytes = PyUnicode_Check(id) ? PyUnicode_AsEncodedString(id, "utf-8", "surrogatepass") : NULL;
+    if (bytes == NULL) return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "an id is a str");
+    int seen = recent_take((Recent *)self, (const unsigned char *)PyBytes_AsString(bytes), (size_t)PyBytes_Size(bytes));
+    Py_DECREF(bytes);
+    return seen < 0 ? NULL : PyBool_FromLong(seen);
+}
+
+static Py_ssize_t recent_length(PyObject *self) { return (Py_ssize_t)(((Recent *)self)->fresh.held + ((Recent *)self)->old.held); }
+
+/* Recent(most, 16 bytes that nobody knows) */
+static PyObject *recent_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    Py_ssize_t most, size;
+    const char *key;
+    if (kwargs != NULL && PyDict_Size(kwargs) > 0) return PyErr_Format(PyExc_TypeError, "Recent takes no keywords");
+    if (!PyArg_ParseTuple(args, "ny#", &most, &key, &size)) return NULL;
+    if (most < 1 || size != 16) return PyErr_Format(PyExc_ValueError, "Recent takes a positive number and 16 bytes");
+    Recent *recent = (Recent *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (recent == NULL) return NULL;
+    recent->most = (size_t)most;
+    for (int i = 0; i < 2; i++) recent->key[i] = load64((const unsigned char *)key + 8 * i);
+    return (PyObject *)recent;
+}
+
+static void recent_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyMem_Free(((Recent *)self)->fresh.slots);
+    PyMem_Free(((Recent *)self)->old.slots);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef recent_methods[] = {
+    {"seen", recent_seen, METH_O, "Whether the id was seen lately; it is from now on."},
+    {NULL, NULL, 0, NULL},
+};
+static PyType_Slot recent_slots[] = {
+    {Py_tp_new, recent_new}, {Py_tp_dealloc, recent_dealloc}, {Py_tp_methods, recent_methods}, {Py_sq_length, recent_length},
+    {Py_mp_length, recent_length}, {0, NULL},
+};
+static PyType_Spec recent_spec = {"streams.engine._usual.Recent", sizeof(Recent), 0, Py_TPFLAGS_DEFAULT, recent_slots};
+
+#endif

@@ -79,6 +79,22 @@ static Place read_bin(Reader *r, Py_ssize_t *size) {
     return r->at - *size;
 }
 
+static Place read_text(Reader *r, Py_ssize_t *size) {
+    unsigned c = (unsigned)take(r, 1);
+    *size = (c & 0xe0) == 0xa0 ? (Py_ssize_t)(c & 0x1f)
+            : c == 0xd9        ? (Py_ssize_t)take(r, 1)
+            : c == 0xda        ? (Py_ssize_t)take(r, 2)
+            : c == 0xdb        ? (Py_ssize_t)take(r, 4)
+                               : -1;
+    if (*size < 0 || r->end - r->at < *size) {
+        r->odd = 1;
+        *size = 0;
+        return r->at;
+    }
+    r->at += *size;
+    return r->at - *size;
+}
+
 static void skip(Reader *r) {
     Py_ssize_t left = 1;
     while (left-- > 0 && !r->odd) {

@@ -67,7 +67,13 @@ static Place text_end(Place at, Place end, int *wide, int *escaped) {
             slash = word ^ ones * '\\';
             gone = word ^ ones * 0x7f;
             odd = (word - ones * 0x20) | (quote - ones) | (slash - ones) | (gone - ones) | word;
-            if (odd & highs) break;
+            odd &= highs;
+            if (odd) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+                at += __builtin_ctzll(odd) / 8; /* the first of them is never a mistake: sums only carry on to later ones */
+#endif
+                break;
+            }
             at += 8;
         }
         unsigned char c = at < end ? *at : 0;

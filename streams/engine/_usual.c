@@ -35,6 +35,7 @@ typedef struct {
     /* For records that Python has not decoded: the fields of the breakdown, None where more must be read; what turns the money of
      * the stage into the reporting currency, None where it has none. */
     PyObject *fields, *convert;
+    PyObject *dropped; /* what surrounds the contents of a drop-off's record (schemas/drop_off.py) */
 } Plan;
 
 /* What one event says. `dims` and `money` are packed, `money` is one byte where there is none; `consent` is -1 where it says
@@ -91,15 +92,19 @@ static void put_order(Writer *w, Said *said) {
     put_int(w, said->ts);
 }
 
-static void put_row_head(Writer *w, Plan *plan, Said *said, Told *told, int part) {
+static void put_hex(Writer *w, Place id) {
     static const char hex[] = "0123456789abcdef";
+    for (int i = 0; i < 16; i++) {
+        *w->at++ = (unsigned char)hex[id[i] >> 4];
+        *w->at++ = (unsigned char)hex[id[i] & 15];
+    }
+}
+
+static void put_row_head(Writer *w, Plan *plan, Said *said, Told *told, int part) {
     put_number(w, 0xdc, 28, 2);
     put_part(w, plan->parts[HEAD]);
     put_number(w, 0xd9, 32, 1);
-    for (int i = 0; i < 16; i++) {
-        *w->at++ = (unsigned char)hex[told->id[i] >> 4];
-        *w->at++ = (unsigned char)hex[told->id[i] & 15];
-    }
+    put_hex(w, told->id);
     put_part(w, plan->parts[part]);
     put_int(w, said->offset);
     put_int(w, 0);
@@ -142,6 +147,56 @@ static void put_end(Writer *w, Plan *plan, Said *said, Told *told, const char *o
     else put(w, told->dims, told->dims_size);
     put_no_money(w);
     put_bool(w, said->consent < 0 ? told->consent : said->consent);
+}
+
+static void put_digits(Writer *w, int64_t value) {
+    unsigned char digits[20];
+    int count = 0;
+    uint64_t left = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    do digits[count++] = (unsigned char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (value < 0) *w->at++ = '-';
+    while (count > 0) *w->at++ = digits[--count];
+}
+
+/* A text of JSON, but for the quote before it. 0: it holds what must be escaped. */
+static int put_quoted(Writer *w, const unsigned char *text, Py_ssize_t size) {
+    for (Py_ssize_t i = 0; i < size; i++)
+        if (text[i] < 0x20 || text[i] == '"' || text[i] == '\\') return 0;
+    put(w, text, size);
+    *w->at++ = '"';
+    return 1;
+}
+
+/* The record of an attempt whose window has passed, as schemas/drop_off.py has it: (key, value). None: one of its texts must be escaped. */
+static PyObject *drop_off_of(Writer *w, Plan *plan, Said *said, Told *told) {
+    Py_ssize_t parts = PyTuple_Size(plan->dropped), size, room = 256 + told->dims_size + said->unit_id_size;
+    Reader reader = {told->dims, told->dims + told->dims_size, 0}, *r = &reader;
+    if (parts < 2 || read_array(r) != parts - 2) Py_RETURN_NONE;
+    for (Py_ssize_t i = 0; i < parts; i++) room += 1 + PyBytes_Size(PyTuple_GetItem(plan->dropped, i));
+    w->at = w->start;
+    if (!ready(w, room)) return NULL;
+    put_hex(w, told->id);
+    unsigned char *key = w->start, *value = w->at;
+    put_part(w, PyTuple_GetItem(plan->dropped, 0));
+    put_hex(w, told->id);
+    put_part(w, PyTuple_GetItem(plan->dropped, 1));
+    put_digits(w, told->entry);
+    put(w, ",\"dropped_at\":", 14);
+    put_digits(w, said->ts);
+    put(w, ",\"dimensions\":{", 15);
+    for (Py_ssize_t i = 2; i < parts; i++) {
+        put_part(w, PyTuple_GetItem(plan->dropped, i));
+        Place text = read_text(r, &size);
+        if (r->odd || !put_quoted(w, text, size)) Py_RETURN_NONE;
+    }
+    *w->at++ = '}';
+    if (told->consent) {
+        put(w, ",\"id\":\"", 7);
+        if (!put_quoted(w, (Place)said->unit_id, said->unit_id_size)) Py_RETURN_NONE;
+    }
+    *w->at++ = '}';
+    return Py_BuildValue("(y#y#)", (char *)key, value - key, (char *)value, w->at - value);
 }
 
 /* Room for both rows. */
@@ -398,18 +453,20 @@ static int move(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, in
 }
 
 /* Plan(level, converts, format, tag, window, lateness, most pending hits, salt, place, fields of the dimensions or None, converter of
- * its money or None, the parts) */
+ * its money or None, what surrounds a drop-off's contents, the parts) */
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    PyObject *parts[PARTS], *salt, *fields, *convert;
+    PyObject *parts[PARTS], *salt, *fields, *convert, *dropped;
     int level, converts, place;
     long long format, tag, window, lateness, most;
     if (kwargs != NULL && PyDict_Size(kwargs) > 0) return PyErr_Format(PyExc_TypeError, "Plan takes no keywords");
     if (!PyArg_ParseTuple(
-            args, "ipLLLLLSiOOSSSSSS", &level, &converts, &format, &tag, &window, &lateness, &most, &salt, &place, &fields, &convert,
-            &parts[HEAD], &parts[ENTER], &parts[STAGES], &parts[FORWARD], &parts[END], &parts[REACHED]))
+            args, "ipLLLLLSiOOO!SSSSSS", &level, &converts, &format, &tag, &window, &lateness, &most, &salt, &place, &fields, &convert,
+            &PyTuple_Type, &dropped, &parts[HEAD], &parts[ENTER], &parts[STAGES], &parts[FORWARD], &parts[END], &parts[REACHED]))
         return NULL;
     if (level < 0 || level > 62) return PyErr_Format(PyExc_ValueError, "levels are 0 to 62, not %d", level);
     if (fields != Py_None && !PyBytes_Check(fields)) return PyErr_Format(PyExc_TypeError, "fields are bytes or None");
+    for (Py_ssize_t i = 0; i < PyTuple_Size(dropped); i++)
+        if (!PyBytes_Check(PyTuple_GetItem(dropped, i))) return PyErr_Format(PyExc_TypeError, "a drop-off's parts are bytes");
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Plan *plan = (Plan *)alloc(type, 0);
     if (plan == NULL) return NULL;
@@ -424,6 +481,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     plan->salt = Py_NewRef(salt);
     plan->fields = Py_NewRef(fields);
     plan->convert = Py_NewRef(convert);
+    plan->dropped = Py_NewRef(dropped);
     for (int i = 0; i < PARTS; i++) plan->parts[i] = Py_NewRef(parts[i]);
     return (PyObject *)plan;
 }
@@ -435,6 +493,7 @@ static void plan_dealloc(PyObject *self) {
     Py_XDECREF(plan->salt);
     Py_XDECREF(plan->fields);
     Py_XDECREF(plan->convert);
+    Py_XDECREF(plan->dropped);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
@@ -451,7 +510,8 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *store, *changed, *unwritten, *finished; /* of the partition's Units */
-    Writer rows, drops; /* all rows; those of them that are drop-offs */
+    PyObject *drop_offs; /* their records, (key, value) */
+    Writer rows, drops, record; /* all rows; the drop-offs among them that have no record yet; a record under way */
     Py_ssize_t count, drop_count;
     Group *groups;
     int group_count, group_room;
@@ -724,9 +784,13 @@ static int keep_drop(Lane *lane, Plan *plan, Said *said, Told *told) {
     put_end(w, plan, said, told, "\xa0\xae" "window_timeout");
     Py_ssize_t size = w->at - w->start - begin;
     Group *group = group_of(lane, plan, -shape_of(told), minute, w->start + begin, size);
-    if (group == NULL || !add_dims(group, told) || !ready(&lane->drops, size)) return 0;
-    put(&lane->drops, w->start + begin, size);
+    if (group == NULL || !add_dims(group, told)) return 0;
     lane->count++;
+    PyObject *dropped = drop_off_of(&lane->record, plan, said, told);
+    if (dropped != Py_None) return append(lane->drop_offs, dropped);
+    Py_DECREF(dropped);
+    if (!ready(&lane->drops, size)) return 0;
+    put(&lane->drops, w->start + begin, size);
     lane->drop_count++;
     return 1;
 }
@@ -889,24 +953,33 @@ static PyObject *lane_begin(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* lane.rows(): (number of rows, their bytes, number of drop-offs among them, these once more, [(place, shape, a row, [dims], [duration],
+/* lane.rows(): (number of rows, their bytes, number of drop-offs among them that have no record yet, these once more, the others'
+ * records, [(place, shape, a row, [dims], [duration],
  * [(money, dims)])]) since the last call */
 static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     Lane *lane = (Lane *)self;
-    PyObject *groups = PyList_New(0);
-    if (groups == NULL) return NULL;
+    PyObject *groups = PyList_New(0), *drop_offs = PyList_New(0);
+    if (groups == NULL || drop_offs == NULL) {
+        Py_XDECREF(groups);
+        Py_XDECREF(drop_offs);
+        return NULL;
+    }
     for (int i = 0; i < lane->group_count; i++) {
         Group *g = &lane->groups[i];
         PyObject *told = Py_BuildValue("(iLOOOO)", g->plan->place, (long long)g->shape, g->sample, g->dims, g->durations, g->money);
         if (!append(groups, told)) {
             Py_DECREF(groups);
+            Py_DECREF(drop_offs);
             return NULL;
         }
     }
     PyObject *made = Py_BuildValue(
-        "(ny#ny#N)", lane->count, lane->count ? (char *)lane->rows.start : "", lane->rows.at - lane->rows.start, lane->drop_count,
-        lane->drop_count ? (char *)lane->drops.start : "", lane->drops.at - lane->drops.start, groups);
-    if (made != NULL) {
+        "(ny#ny#ON)", lane->count, lane->count ? (char *)lane->rows.start : "", lane->rows.at - lane->rows.start, lane->drop_count,
+        lane->drop_count ? (char *)lane->drops.start : "", lane->drops.at - lane->drops.start, lane->drop_offs, groups);
+    if (made == NULL) Py_DECREF(drop_offs);
+    else {
+        Py_DECREF(lane->drop_offs);
+        lane->drop_offs = drop_offs;
         forget_groups(lane);
         lane->count = lane->drop_count = 0;
         lane->rows.at = lane->rows.start;
@@ -918,7 +991,12 @@ static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
 static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     if ((kwargs != NULL && PyDict_Size(kwargs) > 0) || PyTuple_Size(args) > 0)
         return PyErr_Format(PyExc_TypeError, "Lane takes no arguments");
-    return ((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    Lane *lane = (Lane *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (lane == NULL) return NULL;
+    lane->drop_offs = PyList_New(0);
+    if (lane->drop_offs != NULL) return (PyObject *)lane;
+    Py_DECREF((PyObject *)lane);
+    return NULL;
 }
 
 static void lane_dealloc(PyObject *self) {
@@ -928,6 +1006,8 @@ static void lane_dealloc(PyObject *self) {
     PyMem_Free(lane->groups);
     PyMem_Free(lane->rows.start);
     PyMem_Free(lane->drops.start);
+    PyMem_Free(lane->record.start);
+    Py_XDECREF(lane->drop_offs);
     Py_XDECREF(lane->store);
     Py_XDECREF(lane->changed);
     Py_XDECREF(lane->unwritten);

@@ -42,7 +42,8 @@ class Recent:
 class Plan:
     def __init__(
         self, level: int, converts: bool, fmt: int, tag: int, window: int, lateness: int, most: int, salt: bytes, place: int,
-        fields: bytes | None, convert: Callable[[int, str, int], int | None] | None, /, *parts: bytes,
+        fields: bytes | None, convert: Callable[[int, str, int], int | None] | None, dropped: tuple[bytes, ...], /,
+        *parts: bytes,
     ) -> None: ...  # fmt: skip
 
 class Lane:
@@ -60,7 +61,12 @@ class Lane:
     def rows(
         self,
     ) -> tuple[
-        int, bytes, int, bytes, list[tuple[int, int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]]
+        int,
+        bytes,
+        int,
+        bytes,
+        list[tuple[bytes, bytes]],
+        list[tuple[int, int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]],
     ]: ...
 
 class Reading:

@@ -66,8 +66,8 @@ def check_format(packed: bytes) -> None:
 
 class Made(msgspec.Struct, gc=False):
     """`rows`: new or different ones. `withdrawn`: the former contents of those that they replace or take back. `packed`: `count` rows
-    of usual events and of attempts that ran out, as they are written; `dropped`: the latter `drop_count` once more; `alike`: what
-    they add to the counters."""
+    of usual events and of attempts that ran out, as they are written; `drop_offs`: records of the latter; `dropped`: `drop_count` of
+    them whose records are yet to be made; `alike`: what they add to the counters."""
 
     rows: list[Row]
     withdrawn: list[Row]
@@ -75,6 +75,7 @@ class Made(msgspec.Struct, gc=False):
     packed: bytes
     drop_count: int
     dropped: bytes
+    drop_offs: list[tuple[bytes, bytes]]
     alike: list[Alike]
 
 
@@ -258,9 +259,9 @@ class Units:
         self.open.subtract(opened(out.withdrawn))
         rows = last_of_each(out.rows) if out.withdrawn else out.rows
         if self.lane is None:
-            return Made(rows, out.withdrawn, 0, b"", 0, b"", [])
+            return Made(rows, out.withdrawn, 0, b"", 0, b"", [], [])
         *_, groups = gathered = self.lane.rows()
-        made = Made(rows, out.withdrawn, *gathered[:4], [Alike(*group) for group in groups])
+        made = Made(rows, out.withdrawn, *gathered[:5], [Alike(*group) for group in groups])
         for alike in made.alike:
             row = alike.sample()
             if row.kind == KIND_END:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from schemas import drop_off
 from schemas.currencies import CURRENCIES
 from schemas.decode import DecodeOptions
 from schemas.decode.finish import agent_rule
@@ -134,9 +135,10 @@ def plan_of(
 ) -> Plan:
     """What `_usual` goes by at one level of a funnel. `fields`: of its breakdown. `convert`: of the money of its stage, if it has any."""
     name = pack(funnel.levels[level])
+    dropped = drop_off.parts(funnel.name, funnel.version, funnel.levels[level], funnel.dimensions)
     return _usual.Plan(
         level, level == funnel.last, FORMAT, funnel.tag, funnel.window, funnel.lateness, FOLD, funnel.salt.encode(), place,
-        fields, convert, pack(funnel.name) + pack(funnel.version), pack(KIND_ENTER) + name,
+        fields, convert, dropped, pack(funnel.name) + pack(funnel.version), pack(KIND_ENTER) + name,
         pack(funnel.levels[level - 1] if level else "") + name, pack(FORWARD) + pack(""), pack(KIND_END) + pack(""), name + name,
     )  # fmt: skip
 

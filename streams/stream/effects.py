@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from schemas.drop_off import pack_drop_off
 from schemas.progress import Progress
 from schemas.transitions import pack_block, pack_progress, pack_rows, unpack_rows
 from sinks.kafka import KeyValue
@@ -11,7 +12,6 @@ from sinks.prometheus.counters import Tally
 from streams.engine.partition import Partition
 from streams.engine.units import Made
 from streams.engine.walk import KIND_END
-from streams.stream.letters import drop_off, encode_json
 
 
 class Effects:
@@ -37,9 +37,10 @@ class Effects:
         self._transitions.extend(pack_rows(made.rows))
         for row in [*made.rows, *unpack_rows(made.drop_count, made.dropped)]:
             if row.kind == KIND_END:
-                dropped = drop_off(row, self._dimensions[row.version])
+                dropped = pack_drop_off(row, self._dimensions[row.version])
                 if dropped is not None:
-                    self.drop_offs.append((row.attempt_id.encode(), encode_json(dropped)))
+                    self.drop_offs.append(dropped)
+        self.drop_offs.extend(made.drop_offs)
 
     def count(self, made: Made) -> None:
         """What they add to the counters."""

@@ -10,6 +10,7 @@ import pytest
 from schemas.event import Event
 from schemas.funnel import Funnel
 from schemas.rows import Row
+from sinks.kafka import KeyValue
 from sinks.prometheus.counters import FunnelCounters
 from sinks.prometheus.labels import LabelPolicy
 from streams.engine.match import CompiledFunnel, Known, no_rates
@@ -30,6 +31,11 @@ class Side:
         self.funnels, self.convert, self.usual = tuple(funnels), convert, usual
         self.store: dict[str, bytes] = {}
         self.now, self.taken = 0, 0
+        self.drop_offs: list[KeyValue] = []
+        self.written, self.unwritten = (
+            0,
+            0,
+        )  # records of drop-offs that the compiled part made, and those that it left to Python
         policy = LabelPolicy(currencies=("EUR",), crosses=())
         self.counters = FunnelCounters(funnels, policy, "site", clock=lambda: self.now)
         self.begin()
@@ -58,6 +64,9 @@ class Side:
         result = self.partition.finish()
         effects = Effects(self.partition, {one.version: one.dimensions for one in self.funnels})
         effects.add(result.made)
+        self.drop_offs = sorted(effects.drop_offs)
+        self.written += len(result.made.drop_offs)
+        self.unwritten += result.made.drop_count
         self.counters.count(effects.tally)
         self.partition.keep(result)
         return result
@@ -100,6 +109,7 @@ class Both:
         quick, general = self.quick.chunk(), self.general.chunk()
         assert in_order(quick.rows) == in_order(general.rows)
         assert in_order(quick.withdrawn) == in_order(general.withdrawn)
+        assert self.quick.drop_offs == self.general.drop_offs
         assert quick.progress == general.progress
         assert quick.state == general.state
         assert quick.settled == general.settled

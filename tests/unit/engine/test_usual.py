@@ -73,8 +73,8 @@ def plain_funnel(rng: Random, unit: Unit, name: str, letters: str) -> Funnel:
 
 
 #: Lengths at which msgpack changes the form of a text, and ids that are no ASCII.
-IDS = ("v", "w" * 31, "x" * 32, "ü" * 16, "日" * 85, "y" * 255, "z" * 256, "🛒" * 64, "long" * 20_000)
-CHANNELS = (None, "", "p", "q" * 31, "r" * 32, "é" * 128, "s" * 300)
+IDS = ("v", 'quo"te', "w" * 31, "x" * 32, "ü" * 16, "日" * 85, "y" * 255, "z" * 256, "🛒" * 64, "long" * 20_000)
+CHANNELS = (None, "", "p", 'a "b" \\ c\n', "q" * 31, "r" * 32, "é" * 128, "s" * 300)
 #: Where the numbers of a state change their width, and before the epoch.
 STARTS = (0, -40, -200, -40_000, -(1 << 33), 100, 65_500, (1 << 32) - 60, 1_748_822_400_000, 1 << 45)
 AMOUNTS = (None, 0, 5, -3, 1 << 31, 1 << 40, (1 << 63) - 1, -(1 << 40))
@@ -101,7 +101,7 @@ def walk_of(rng: Random, names: Sequence[str], visitor: str, start: int, longest
 
 @pytest.mark.parametrize("stages", [2, 3, 5, 17, 20])
 def test_walks_through_plain_funnels(stages: int) -> None:
-    taken = read = ends = 0
+    taken = read = ends = written = unwritten = 0
     for number in range(400 // stages):
         rng = Random(f"walks {stages} {number}")
         names = [f"s{index}" for index in range(stages)]
@@ -128,8 +128,11 @@ def test_walks_through_plain_funnels(stages: int) -> None:
             both.feed([heartbeat(start + 3 * window)]).chunk()
         both.compare_counters()
         taken, read, ends = taken + both.quick.taken, read + both.read, ends + both.ends
+        written, unwritten = written + both.quick.written, unwritten + both.quick.unwritten
     assert taken > read // 8
     assert ends > 20
+    assert written > 10
+    assert unwritten > 0  # what must be escaped in JSON
 
 
 @pytest.mark.parametrize("before", range(FOLD - 4, FOLD + 3))

@@ -18,7 +18,7 @@ from aiokafka.structs import RecordMetadata
 
 from schemas.errors import SinkError
 from schemas.settings import Compression, Kafka, SaslMechanism, SecurityProtocol
-from sinks.packed_batch import SIZE, PackedBatch
+from sinks.packed_batch import SIZE, PackedBatch, Sum, by_tables
 from sinks.tokens import AsyncTokens
 
 #: Key and value of one record; a value of None is a tombstone.
@@ -77,8 +77,8 @@ class BatchWriter:
     own builder, which takes several times as long.
     """
 
-    def __init__(self, kafka: Kafka, pack: Pack | None = None) -> None:
-        self._kafka, self._pack = kafka, pack
+    def __init__(self, kafka: Kafka, pack: Pack | None = None, crc32c: Sum | None = None) -> None:
+        self._kafka, self._pack, self._crc32c = kafka, pack, crc32c or by_tables
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
@@ -168,7 +168,7 @@ class BatchWriter:
             batch = self._started().create_batch()
             return batch, fill(batch, chain((first,), others), timestamp)
         body, count, over = self._pack(others, first, kafka.batch_bytes - SIZE)
-        return PackedBatch(body, count, timestamp, kafka.compression), over
+        return PackedBatch(body, count, timestamp, kafka.compression, self._crc32c), over
 
 
 def fill(batch: BatchBuilder, records: Iterable[Keyed], timestamp: int) -> Keyed | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
 from aiokafka.record.util import calc_crc32c
@@ -21,11 +22,22 @@ ENCODE = {
 }  # fmt: skip
 
 
+#: What follows a place in some bytes → its CRC-32C.
+Sum = Callable[[bytearray, int], int]
+
+
+def by_tables(data: bytearray, start: int) -> int:
+    """As aiokafka does it."""
+    return int(calc_crc32c(memoryview(data)[start:]))
+
+
 class PackedBatch:
     """`body`: `count` records, one after the other, all of one time (ms)."""
 
-    def __init__(self, body: bytes, count: int, timestamp: int, compression: Compression) -> None:
-        self._count, self._timestamp = count, timestamp
+    def __init__(
+        self, body: bytes, count: int, timestamp: int, compression: Compression, crc32c: Sum = by_tables
+    ) -> None:
+        self._count, self._timestamp, self._crc32c = count, timestamp, crc32c
         self._codec, encode = ENCODE[compression]
         self._body = encode(body)
         self._producer = (-1, -1, 0)
@@ -48,9 +60,11 @@ class PackedBatch:
         """aiokafka numbers the batch before it is sent."""
         self._producer = (producer_id, producer_epoch, base_sequence)
 
-    def _build(self) -> bytes:
+    def _build(self) -> bytearray:
         """The bytes that aiokafka sends."""
         time, count = self._timestamp, self._count
-        summed: bytes = SUMMED.pack(self._codec, count - 1, time, time, *self._producer, count) + self._body
-        head = HEAD.pack(0, len(summed) + HEAD.size - LENGTH_FROM, -1, FORMAT, calc_crc32c(summed))
-        return head + summed
+        built = bytearray(SIZE)
+        built += self._body
+        SUMMED.pack_into(built, HEAD.size, self._codec, count - 1, time, time, *self._producer, count)
+        HEAD.pack_into(built, 0, 0, len(built) - LENGTH_FROM, -1, FORMAT, self._crc32c(built, HEAD.size))
+        return built

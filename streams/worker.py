@@ -34,7 +34,7 @@ from streams.annotations import Annotations
 from streams.baselines import BaselineTopic
 from streams.decoding import event_protection, readable, source_decoder
 from streams.engine.match import CompiledFunnel
-from streams.engine.usual import pack_records
+from streams.engine.usual import crc32c, pack_records
 from streams.live.assemble import add_publisher, live_page
 from streams.memory import keep_lean, spare_the_collector
 from streams.registry import SchemaRegistry
@@ -66,7 +66,7 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Work
     """The worker for these settings. Raises ConfigError; connects to nothing yet."""
     instance = settings.kafka.instance_id or own_name(settings.web.listen)
     app = create_app(WORKER, settings.kafka, instance)
-    writer = BatchWriter(settings.kafka, pack_records)
+    writer = BatchWriter(settings.kafka, pack_records, crc32c)
     unit_logs = [unit_log(app, feed, settings, funnels, layout, writer) for feed in layout.feeds]
     internal = [
         InternalLog(feed.topic, feed.unit, layout.partitions[feed.topic]) for feed in layout.feeds if not feed.direct

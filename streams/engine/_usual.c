@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "_blake2b.h"
+#include "_crc32c.h"
 #include "_fetched.h"
 #include "_msgpack.h"
 #include "_recent.h"
@@ -1410,6 +1411,9 @@ PyMODINIT_FUNC PyInit__usual(void) {
     PyObject *made = PyModule_Create(&module);
     record_type = PyStructSequence_NewType(&record_desc);
     if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 2) < 0) return NULL;
+    PyObject *sum = crc32c_here();
+    if (sum == NULL || PyModule_AddObjectRef(made, "crc32c", sum) < 0) return NULL;
+    Py_DECREF(sum);
     PyObject *names = PyTuple_New(FIELDS);
     for (int i = 0; names != NULL && i < FIELDS; i++) PyTuple_SetItem(names, i, PyUnicode_FromString(fields[i].name));
     if (names == NULL || PyErr_Occurred() || PyModule_AddObjectRef(made, "FIELDS", names) < 0) return NULL;

@@ -39,6 +39,8 @@ class Recent:
     def seen(self, event_id: str, /) -> bool: ...
     def __len__(self) -> int: ...
 
+crc32c: Callable[[bytes | bytearray, int], int] | None
+
 class Plan:
     def __init__(
         self, level: int, converts: bool, fmt: int, tag: int, window: int, lateness: int, most: int, salt: bytes, place: int,

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 COMPILED = _usual is not None and os.environ.get("FUNNELWATCH_PURE", "") in ("", "0")
 #: Packs records for the writer; None where there is no compiled part.
 pack_records = _usual.pack_records if COMPILED else None
+#: CRC-32C of what follows a place in some bytes; None where there is no compiled part, or the processor has no instruction for it.
+crc32c = _usual.crc32c if COMPILED else None
 NO_DIMENSIONS, NO_MONEY = pack(()), pack(None)
 
 #: Fields that are what their record says, but for channel to term, which addresses tell as well (`_usual` looks out for that).

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 #: Bytes that a connection reads ahead. At aiokafka's 64 KiB asyncio stops and goes on again several times for one answer to a fetch.
 READ_AHEAD = 1 << 20
-#: Where a batch says of which format it is; in one of format 2, how many records it has, and where they begin.
-MAGIC, COUNT, BODY = 16, 57, 61
+#: Where a batch says of which format it is; in one of format 2, the sum of what follows it, how many records it has, and where they begin.
+MAGIC, SUM, COUNT, BODY = 16, 17, 57, 61
 DECODE: dict[int, Callable[[bytes], bytes]] = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
 
 
@@ -41,6 +41,13 @@ class Batch:
 
     def __next__(self) -> Any:
         return next(self._batch)  # the marker of a control batch
+
+    def validate_crc(self) -> bool:
+        """Whether it is as it was written."""
+        if usual.crc32c is None or self.data[MAGIC] < 2:
+            return bool(self._batch.validate_crc())
+        (told,) = struct.unpack_from(">I", self.data, SUM)
+        return bool(usual.crc32c(self.data, SUM + 4) == told)
 
     def into(self, records: Records, wanted: int) -> None:
         """Adds its records, from that offset on. Raises CorruptRecordException."""

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from schemas.settings import Compression
 from sinks.kafka import Keyed, fill
-from sinks.packed_batch import ENCODE, SIZE, PackedBatch
-from streams.engine.usual import pack_records
+from sinks.packed_batch import ENCODE, SIZE, PackedBatch, by_tables
+from streams.engine.usual import crc32c, pack_records
 
 pytestmark = pytest.mark.skipif(pack_records is None, reason="no compiled part: aiokafka's own builder is at work")
 
@@ -34,11 +34,11 @@ def own(records: list[Keyed], room: int, codec: int) -> tuple[bytes, int, Keyed 
 def ours(records: list[Keyed], room: int, compression: Compression) -> tuple[bytes, int, Keyed | None]:
     assert pack_records is not None
     body, count, over = pack_records(iter(records[1:]), records[0], room - SIZE)
-    batch = PackedBatch(body, count, TIME, compression)
+    batch = PackedBatch(body, count, TIME, compression, crc32c or by_tables)
     batch._set_producer_state(71, 3, 900)
     assert batch.record_count() == count
     assert batch.size() == len(batch._build())
-    return (batch._build() if count else b"", count, over)
+    return (bytes(batch._build()) if count else b"", count, over)
 
 
 @given(
@@ -48,6 +48,17 @@ def ours(records: list[Keyed], room: int, compression: Compression) -> tuple[byt
 )
 def test_as_the_stock_builder_makes_them(records: list[Keyed], room: int, compression: Compression) -> None:
     assert ours(records, room, compression) == own(records, room, ENCODE[compression][0])
+
+
+@pytest.mark.skipif(crc32c is None, reason="this processor has no instruction for it: aiokafka's tables are at work")
+@given(st.binary(max_size=100), st.integers(0, 100))
+def test_sums_are_those_of_tables(data: bytes, start: int) -> None:
+    assert crc32c is not None
+    if start > len(data):
+        with pytest.raises(ValueError, match="is not within"):
+            crc32c(data, start)
+    else:
+        assert crc32c(data, start) == by_tables(bytearray(data), start)
 
 
 def test_many_records_have_wide_places() -> None:

@@ -17,7 +17,7 @@ from streams.engine.match import CompiledFunnel
 from streams.engine.standing import standing
 from streams.engine.state import FORMAT, UnitState, pack, unpack
 from streams.engine.unit import DAY, Changes, settle
-from streams.engine.usual import NO_DIMENSIONS, NO_MONEY, Alike, Usual, endings, lane
+from streams.engine.usual import NO_DIMENSIONS, NO_MONEY, Alike, Usual, alike, endings, lane
 from streams.engine.wakes import Wakes
 from streams.engine.walk import KIND_END, KIND_ENTER
 
@@ -261,13 +261,12 @@ class Units:
         if self.lane is None:
             return Made(rows, out.withdrawn, 0, b"", 0, b"", [], [])
         *_, groups = gathered = self.lane.rows()
-        made = Made(rows, out.withdrawn, *gathered[:5], [Alike(*group) for group in groups])
-        for alike in made.alike:
-            row = alike.sample()
-            if row.kind == KIND_END:
-                self.open[row.funnel] -= len(alike.dims)
-            elif row.stage == 0:
-                self.open[row.funnel] += len(alike.dims)
+        made = Made(rows, out.withdrawn, *gathered[:5], [alike(*group) for group in groups])
+        for each in made.alike:
+            if each.row.kind == KIND_END:
+                self.open[each.row.funnel] -= len(each.dims)
+            elif each.row.stage == 0:
+                self.open[each.row.funnel] += len(each.dims)
         return made
 
     def take_state(self, applied: int) -> tuple[dict[str, bytes | None], list[str], dict[str, bytes]]:

@@ -48,6 +48,8 @@ COMPILED = _usual is not None and os.environ.get("FUNNELWATCH_PURE", "") in ("",
 pack_records = _usual.pack_records if COMPILED else None
 #: CRC-32C of what follows a place in some bytes; None where there is no compiled part, or the processor has no instruction for it.
 crc32c = _usual.crc32c if COMPILED else None
+#: Breakdowns that are remembered as they read.
+MOST_BREAKDOWNS = 10_000
 NO_DIMENSIONS, NO_MONEY = pack(()), pack(None)
 
 #: Fields that are what their record says, but for channel to term, which addresses tell as well (`_usual` looks out for that).
@@ -78,32 +80,45 @@ class Usual(msgspec.Struct, frozen=True):
     money: Callable[[Event], bytes] | None
 
 
+class Breakdowns(dict[bytes, tuple[str, ...]]):
+    """Breakdowns by what they are packed into: few distinct ones come again and again."""
+
+    def __missing__(self, packed: bytes) -> tuple[str, ...]:
+        if len(self) >= MOST_BREAKDOWNS:
+            self.clear()
+        found = self[packed] = _decode_dims(packed)
+        return found
+
+
+_breakdowns = Breakdowns()
+
+
 class Alike(msgspec.Struct, gc=False):
     """Rows of usual events that differ in nothing that counts but breakdown, duration and money, all of one minute of event time.
 
-    `place`: of the funnel in its log. `shape`: the levels reached, doubled, one more if recovered; negative: an end. `row`: one of them,
-    packed; `dims`: packed; `durations`: ms; `money`: packed, of those that have some, with their dims."""
+    `place`: of the funnel in its log. `shape`: the levels reached, doubled, one more if recovered; negative: an end. `row`: one of
+    them; `dims`: packed; `durations`: ms; `money`: packed, of those that have some, with their dims."""
 
     place: int
     shape: int
-    row: bytes
+    row: Row
     dims: list[bytes]
     durations: list[int]
     money: list[tuple[bytes, bytes]]
 
-    def sample(self) -> Row:
-        """One of them."""
-        return _decode_row(self.row)
-
     def earned(self) -> Iterator[tuple[Money, tuple[str, ...]]]:
         """Each amount, with its breakdown."""
         for money, dims in self.money:
-            yield _decode_money(money), _decode_dims(dims)
+            yield _decode_money(money), _breakdowns[dims]
 
     def entry_dims(self) -> list[tuple[str, ...]]:
         """The breakdown of each."""
-        known = {packed: _decode_dims(packed) for packed in set(self.dims)}
-        return [known[packed] for packed in self.dims]
+        return [_breakdowns[packed] for packed in self.dims]
+
+
+def alike(place: int, shape: int, row: bytes, *gathered: Any) -> Alike:
+    """As the compiled part gives them: `row` is packed."""
+    return Alike(place, shape, _decode_row(row), *gathered)
 
 
 def usual(matcher: Matcher, unit: Unit) -> Usual | None:

@@ -46,7 +46,7 @@ class Effects:
         """What they add to the counters."""
         self.tally.add(made.rows, made.withdrawn)
         for alike in made.alike:
-            group = self.tally.add_alike(alike.sample(), alike.entry_dims(), alike.durations)
+            group = self.tally.add_alike(alike.row, alike.entry_dims(), alike.durations)
             for money, dims in alike.earned():
                 group.earn(money.value, money.currency, dims)
 

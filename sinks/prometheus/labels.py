@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -81,8 +80,7 @@ class AllowList:
         self._dimension, self._room = dimension, room
         self._other = Segment(dimension, OTHER)
         # By the value as it comes. One that has to be cleaned takes room of its own, which bounds this too.
-        self._by_value = _Learning(self._learn)
-        self._by_value.update((value, Segment(dimension, clean(value))) for value in (*listed, NONE, OTHER, ""))
+        self._by_value = {value: Segment(dimension, clean(value)) for value in (*listed, NONE, OTHER, "")}
 
     @property
     def segments(self) -> set[Segment]:
@@ -90,30 +88,11 @@ class AllowList:
 
     def segment(self, value: str) -> Segment:
         """The value's own segment if it is listed or still fits, else that of `other`."""
-        return self._by_value[value]
-
-    def column(self, values: Sequence[str]) -> Iterator[Segment]:
-        """The segment of each value. No Python code runs but for values to be learned: columns are long."""
-        if self._room > 0:
-            return map(self._by_value.__getitem__, values)
-        return map(self._by_value.get, values, repeat(self._other))
-
-    def _learn(self, value: str) -> Segment:
+        known = self._by_value.get(value)
+        if known is not None:
+            return known
         if self._room <= 0:
             return self._other
         self._room -= 1
         segment = self._by_value[value] = Segment(self._dimension, clean(value))
         return segment
-
-
-class _Learning(dict[str, Segment]):
-    """A dict that asks `learn` for what it lacks."""
-
-    __slots__ = ("_learn",)
-
-    def __init__(self, learn: Callable[[str], Segment]) -> None:
-        super().__init__()
-        self._learn = learn
-
-    def __missing__(self, value: str) -> Segment:
-        return self._learn(value)

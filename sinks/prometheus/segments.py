@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import zip_longest
 
 from schemas.errors import ConfigError
 from schemas.funnel import Funnel
 from schemas.metrics import ALL, CROSS
+from schemas.remembered import Remembered
 from schemas.rows import NONE
 from sinks.prometheus.labels import EVERYTHING, IDENTIFYING, MAX_LENGTH, AllowList, LabelPolicy, Segment, clean
 
@@ -57,6 +57,7 @@ class Segments:
         self.crosses = [
             Cross((index[a], a), (index[b], b), policy) for a, b in policy.crosses if a in index and b in index
         ]
+        self._of = Remembered(self.of)
 
     def known(self) -> set[Segment]:
         """Every segment that has a series by now."""
@@ -64,35 +65,26 @@ class Segments:
         return {EVERYTHING}.union(*lists, *(cross.segments for cross in self.crosses))
 
     def tally(self, rows: Sequence[tuple[str, ...]]) -> dict[Segment, int]:
-        """How many of these rows' `entry_dims` fall into each segment. Takes whole columns, to spare a loop."""
-        found = {EVERYTHING: len(rows)}
-        if not self.lists:
-            return found
-        segments = self.columns(rows)
-        for column in segments.values():
-            found.update(Counter(column))
-        for cross in self.crosses:
-            for pair, n in Counter(zip(segments[cross.left], segments[cross.right], strict=True)).items():
-                cell = cross.cell(pair)
-                found[cell] = found.get(cell, 0) + n
+        """How many of these rows' `entry_dims` fall into each segment."""
+        found: dict[Segment, int] = {}
+        for entry_dims, n in Counter(rows).items():
+            for segment in self._of[entry_dims]:
+                found[segment] = found.get(segment, 0) + n
         return found
-
-    def columns(self, rows: Sequence[tuple[str, ...]]) -> dict[int, list[Segment]]:
-        """The segment of each row in each dimension, by the dimension's place in the funnel's."""
-        columns = list(zip_longest(*rows, fillvalue=NONE))
-        columns += [(NONE,) * len(rows)] * (self._width - len(columns))
-        return {index: list(allowed.column(columns[index])) for index, allowed in self.lists.items()}
 
     def dimension(self, index: int) -> str:
         """The name of the dimension at that place."""
         return self._names[index]
 
-    def of(self, entry_dims: tuple[str, ...]) -> list[Segment]:
-        """The segments that one row falls into."""
+    def own(self, entry_dims: tuple[str, ...]) -> dict[int, Segment]:
+        """The segment of one row in each dimension, by the dimension's place in the funnel's."""
         padded = entry_dims + (NONE,) * (self._width - len(entry_dims))
-        own = {index: allowed.segment(padded[index]) for index, allowed in self.lists.items()}
-        cells = [cross.cell((own[cross.left], own[cross.right])) for cross in self.crosses]
-        return [EVERYTHING, *own.values(), *cells]
+        return {index: allowed.segment(padded[index]) for index, allowed in self.lists.items()}
+
+    def of(self, entry_dims: tuple[str, ...]) -> list[Segment]:
+        """The segments that one row falls into. (What a value is called never changes.)"""
+        own = self.own(entry_dims)
+        return [EVERYTHING, *own.values(), *(cross.cell((own[cross.left], own[cross.right])) for cross in self.crosses)]
 
 
 def cell_value(left: str, right: str) -> str:

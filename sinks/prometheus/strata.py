@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.metrics import CROSS
+from schemas.remembered import Remembered
 from sinks.prometheus.labels import EVERYTHING, Segment
 from sinks.prometheus.segments import Segments, cell_value
 
@@ -36,24 +37,24 @@ class Strata:
         self._alone = [index for index in segments.lists if index not in crossed]
         self._first = None if self._cross is not None or not self._alone else self._alone[0]
         self._series: dict[Stratum, tuple[Segment, ...]] = {}
-        self._divide = not segments.lists
+        self._of = Remembered(self.of)
 
     def count(self, rows: Sequence[tuple[str, ...]]) -> Counter[Stratum]:
         """How many of these rows' `entry_dims` fall into each stratum."""
         found: Counter[Stratum] = Counter()
-        if self._divide:
-            found[EVERYTHING] = len(rows)
-            return found
-        columns = self._segments.columns(rows)
-        if self._cross is not None:
-            pairs = Counter(zip(columns[self._cross.left], columns[self._cross.right], strict=True))
-            found.update({Cell(*pair): count for pair, count in pairs.items()})
-        for index in self._alone:
-            found.update(columns[index])
-        for cross in self._segments.crosses[1:]:
-            for pair, count in Counter(zip(columns[cross.left], columns[cross.right], strict=True)).items():
-                found[cross.cell(pair)] += count
+        for entry_dims, n in Counter(rows).items():
+            for stratum in self._of[entry_dims]:
+                found[stratum] += n
         return found
+
+    def of(self, entry_dims: tuple[str, ...]) -> list[Stratum]:
+        """The strata that one row falls into."""
+        if not self._segments.lists:
+            return [EVERYTHING]
+        own = self._segments.own(entry_dims)
+        cells = [] if self._cross is None else [Cell(own[self._cross.left], own[self._cross.right])]
+        others = (cross.cell((own[cross.left], own[cross.right])) for cross in self._segments.crosses[1:])
+        return [*cells, *(own[index] for index in self._alone), *others]
 
     def series(self, stratum: Stratum) -> tuple[Segment, ...]:
         """The segments whose expectation it is part of."""

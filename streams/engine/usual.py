@@ -20,6 +20,7 @@ from schemas.decode import DecodeOptions
 from schemas.decode.finish import agent_rule
 from schemas.event import Event
 from schemas.funnel import Unit
+from schemas.remembered import Remembered
 from schemas.rows import Row
 from streams.engine.match import ID_OF, REVENUE, CompiledFunnel, Convert, Matcher
 from streams.engine.recent import Recent, RecentIds
@@ -48,8 +49,6 @@ COMPILED = _usual is not None and os.environ.get("FUNNELWATCH_PURE", "") in ("",
 pack_records = _usual.pack_records if COMPILED else None
 #: CRC-32C of what follows a place in some bytes; None where there is no compiled part, or the processor has no instruction for it.
 crc32c = _usual.crc32c if COMPILED else None
-#: Breakdowns that are remembered as they read.
-MOST_BREAKDOWNS = 10_000
 NO_DIMENSIONS, NO_MONEY = pack(()), pack(None)
 
 #: Fields that are what their record says, but for channel to term, which addresses tell as well (`_usual` looks out for that).
@@ -64,7 +63,8 @@ _IDS = {
 }
 _decode_money = msgspec.msgpack.Decoder(Money).decode
 _decode_row = msgspec.msgpack.Decoder(Row).decode
-_decode_dims = msgspec.msgpack.Decoder(tuple[str, ...]).decode
+#: Breakdowns by what they are packed into: few distinct ones come again and again.
+_breakdowns: Remembered[bytes, tuple[str, ...]] = Remembered(msgspec.msgpack.Decoder(tuple[str, ...]).decode)
 
 
 class Usual(msgspec.Struct, frozen=True):
@@ -78,19 +78,6 @@ class Usual(msgspec.Struct, frozen=True):
     unit_id: Callable[[Event], str | None]
     dims: Callable[[Event], bytes] | None
     money: Callable[[Event], bytes] | None
-
-
-class Breakdowns(dict[bytes, tuple[str, ...]]):
-    """Breakdowns by what they are packed into: few distinct ones come again and again."""
-
-    def __missing__(self, packed: bytes) -> tuple[str, ...]:
-        if len(self) >= MOST_BREAKDOWNS:
-            self.clear()
-        found = self[packed] = _decode_dims(packed)
-        return found
-
-
-_breakdowns = Breakdowns()
 
 
 class Alike(msgspec.Struct, gc=False):

@@ -63,6 +63,14 @@ class Running:
                 self._process.wait(seconds)
         self.kill()
 
+    def halt(self) -> None:
+        """SIGSTOP: it stands still, and keeps its place in the group for a session's length."""
+        self._watched.suspend()
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self._watched.resume()
+
     def kill(self) -> None:
         """SIGKILL."""
         if self.alive:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
+
+from kafka import KafkaAdminClient
 
 from benchmarks.definitions import DENSE, REALISTIC, Walk
 from benchmarks.experiments import costs, pages, sender
@@ -12,6 +15,7 @@ from benchmarks.experiments.plan import Plan
 from benchmarks.experiments.processes import WORKER, Running, product, wait
 from benchmarks.experiments.records import write
 from schemas.metrics import EVENTS
+from streams.topics import lags
 
 DIMENSIONS = ("channel", "device")
 
@@ -41,7 +45,7 @@ def run(place: Place, plan: Plan) -> Outcome:
     picture = Chart("scale-workers", "CPU per event by workers", "workers", "µs per event", tuple(lines))
     return Outcome(
         "scale", "Scale",
-        f"Workers: {plan.scale_events:,} events are appended to a topic that so many workers share; CPU of all of them, from then until all is worked on, by events. "
+        f"Workers: {plan.scale_events:,} events are appended to a topic that so many workers share, who stand still meanwhile; CPU of all of them, from then until all offsets are committed, by events. "
         "(More workers than cores share these: look at CPU, not at events a second.) *In process*: the engine's parts without Kafka, "
         "which is decoding, funnels, state, encoding of rows, counters; medians over chunks of 5,000 events.",
         (*figures, *more), (Table("workers", columns, tuple(rows)), *tables), (picture, *charts),
@@ -66,16 +70,28 @@ def measure(
             site.servers, site.topic, partitions, plan.scale_events / 200, 0, "", realistic=kind == "realistic"
         )
         traffic, start = sender.traffic(order), int(time.time() * 1000) - 210_000
-        used, began = sum(worker.cpu() for worker in workers), time.time()
+        for worker in workers:
+            worker.halt()
         write(
             place.settings,
             site.topic,
             plan.scale_events,
             lambda number: traffic.event(start + number * 200_000 // plan.scale_events),
         )
-        ended = wait(lambda: counted(configs, walks[0]) >= plan.scale_events, *workers, pause=0.2)
+        used, began = sum(worker.cpu() for worker in workers), time.time()
+        for worker in workers:
+            worker.go_on()
+        with closing(
+            KafkaAdminClient(bootstrap_servers=site.servers)
+        ) as admin:  # the workers' pages would cost them time
+            ended = wait(
+                lambda: not any(behind != 0 for behind in lags(admin, site.group, [site.topic]).values()),
+                *workers,
+                pause=0.2,
+            )
+        took = sum(worker.cpu() for worker in workers) - used
         assert counted(configs, walks[0]) == plan.scale_events, "not every event was counted once"
-        return sum(worker.cpu() for worker in workers) - used, ended - began
+        return took, ended - began
     finally:
         for worker in workers:
             worker.stop()

@@ -90,6 +90,7 @@ def measure(
                 pause=0.2,
             )
         took = sum(worker.cpu() for worker in workers) - used
+        wait(lambda: counted(configs, walks[0]) >= plan.scale_events, *workers, pause=1.0, longest=30.0)
         assert counted(configs, walks[0]) == plan.scale_events, "not every event was counted once"
         return took, ended - began
     finally:

@@ -170,6 +170,10 @@ CHUNK_RECORDS = Metric(
     buckets=(1, 10, 100, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000),
 )  # fmt: skip
 SINK_ROWS = Metric("funnel_sink_rows_total", _COUNTER, "Rows that ClickHouse acknowledged.", (SITE, "table"))
+SINK_BATCH = Metric(
+    "funnel_sink_batch_rows", _HISTOGRAM, "Rows that ClickHouse acknowledged together.", (SITE, "table"),
+    buckets=(1, 10, 100, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000),
+)  # fmt: skip
 SINK_ERRORS = Metric("funnel_sink_errors_total", _COUNTER, "Inserts that failed.", (SITE, "table"))
 SINK_RETRIES = Metric("funnel_sink_retries_total", _COUNTER, "Inserts that were tried again.", (SITE, "table"))
 SINK_QUEUE_AGE = Metric(
@@ -204,7 +208,7 @@ OF_FUNNELS = (
 )  # fmt: skip
 OF_EVENTS = (EVENTS, DEAD_LETTERS, ATTEMPTS_OPEN, WATERMARK, EVENT_LAG, COUNTING_LATENCY, SINK_LATENCY)
 OF_WORKERS = (
-    CONSUMER_LAG, CHUNK_RECORDS, SINK_ROWS, SINK_ERRORS, SINK_RETRIES, SINK_QUEUE_AGE, REGISTRY_ERRORS,
+    CONSUMER_LAG, CHUNK_RECORDS, SINK_ROWS, SINK_BATCH, SINK_ERRORS, SINK_RETRIES, SINK_QUEUE_AGE, REGISTRY_ERRORS,
     REGISTRY_WAITING, STATE_UNITS, REBALANCES,
     RECOVERY, ANNOTATION, BUILD_INFO,
 )  # fmt: skip

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+import msgspec
 from kafka import KafkaAdminClient
 
 from benchmarks.experiments import pages
@@ -12,8 +14,37 @@ from benchmarks.experiments.memory import MIB
 from benchmarks.experiments.topics import Ends
 from benchmarks.soak.look import Watched
 from benchmarks.soak.scene import PARTITIONS, Scene
-from schemas.metrics import CHUNK_RECORDS, CONSUMER_LAG, SINK_ROWS, STATE_UNITS
+from schemas.metrics import CHUNK_RECORDS, CONSUMER_LAG, SINK_BATCH, STATE_UNITS
 from streams.topics import SINK, lags
+
+
+class Batches(msgspec.Struct, frozen=True):
+    """`rows` in `inserts`; `buckets`: by table, how many inserts were no larger than each bound."""
+
+    rows: float
+    inserts: float
+    buckets: Mapping[str, Mapping[float, float]]
+
+    def since(self, before: Batches) -> Batches:
+        """Those that came in between."""
+        buckets = {table: pages.rise(before.buckets.get(table, {}), counts) for table, counts in self.buckets.items()}
+        return Batches(self.rows - before.rows, self.inserts - before.inserts, buckets)
+
+    @property
+    def mean(self) -> float:
+        """Rows of an insert."""
+        return self.rows / max(1.0, self.inserts)
+
+    @property
+    def most(self) -> float:
+        """No insert had more rows than this: the bound of a bucket."""
+        return max(
+            (
+                min(bound for bound, count in counts.items() if count == max(counts.values()))
+                for counts in self.buckets.values()
+            ),
+            default=0.0,
+        )
 
 
 class Backlog:
@@ -24,8 +55,6 @@ class Backlog:
         self._ends = Ends(on.site.servers, on.site.topic, PARTITIONS)
         self._admin = KafkaAdminClient(bootstrap_servers=on.site.servers)
         self._pages: dict[str, str] = {}
-        self._rows = 0.0
-        self.largest_batch = 0
 
     def __enter__(self) -> Self:
         return self
@@ -75,12 +104,14 @@ class Backlog:
         found = lags(self._admin, f"{site.prefix}{SINK}", [site.topic, site.transitions])
         return sum(behind or 0 for behind in found.values())
 
-    def look_at_batches(self, *, keep: bool) -> None:
-        """Keeps the most rows that the sink stored between two looks: of one batch, where a batch takes longer than that."""
-        rows = pages.total(self._page(self._on.sink), SINK_ROWS.name)
-        if keep:
-            self.largest_batch = max(self.largest_batch, int(rows - self._rows))
-        self._rows = rows
+    def batches(self) -> Batches:
+        """The sink's inserts since its start."""
+        page, name = self._page(self._on.sink), SINK_BATCH.name
+        tables = {sample.labels["table"] for sample in pages.samples(page, f"{name}_count")}
+        return Batches(
+            pages.total(page, f"{name}_sum"), pages.total(page, f"{name}_count"),
+            {table: pages.buckets(page, name, table=table) for table in tables},
+        )  # fmt: skip
 
     def sizes(self) -> dict[str, float]:
         """RSS in MiB, by process."""

@@ -33,8 +33,8 @@ SLOW = Faults(stall=1_000_000, stall_seconds=1.0)
 
 class Result(msgspec.Struct, frozen=True):
     """`rate`, `worked`: events a second that came, and that the workers did. `lag`: the most that was appended and not applied, and what
-    the workers told of it then. `unstored`: records that Kafka held for the sink, at most; `largest_batch`: rows. `units`: at most.
-    `rss`: MiB, the most before the overload, in it, and after it."""
+    the workers told of it then. `unstored`: records that Kafka held for the sink, at most. `batch_before`, `batch`: mean rows of an insert
+    before and while ClickHouse was slow; `batch_most`: no insert had more. `units`: at most. `rss`: MiB, the most before the overload, in it, and after it."""
 
     seconds: float
     events: int
@@ -43,7 +43,9 @@ class Result(msgspec.Struct, frozen=True):
     lag: int
     lag_told: int
     unstored: int
-    largest_batch: int
+    batch_before: float
+    batch: float
+    batch_most: float
     units: int
     catch_up_seconds: float
     lost: int
@@ -68,7 +70,6 @@ class Most:
         backlog, sizes = self._backlog, self.sizes[phase]
         for name, size in backlog.sizes().items():
             sizes[name] = max(size, sizes.get(name, 0.0))
-        backlog.look_at_batches(keep=phase == 1)
         if whole:
             backlog.read()
             behind = backlog.appended() - backlog.applied
@@ -113,6 +114,7 @@ def run(on: Scene, rate: float, seconds: float, times: float = TIMES, probe: flo
         ):
             slow_down(throttle, backlog, rate / times, probe)
             most.look(0, whole=True)
+            before_slow = backlog.batches()
             on.clickhouse.inject(SLOW)
             began, came, done, turn = time.monotonic(), backlog.appended(), backlog.applied, 0
             while (passed := time.monotonic() - began) < seconds:
@@ -122,6 +124,7 @@ def run(on: Scene, rate: float, seconds: float, times: float = TIMES, probe: flo
                 time.sleep(LOOK)
             most.look(1, whole=True)
             came, done = backlog.appended() - came, backlog.applied - done
+            slow = backlog.batches().since(before_slow)
             load.stop()
         sent = sender.result(order)
         every = before + sent.events
@@ -132,7 +135,7 @@ def run(on: Scene, rate: float, seconds: float, times: float = TIMES, probe: flo
     lost = abs(every - on.ask(READ)) + abs(every - on.ask(EVENTS))
     first, during, after = most.sizes
     return Result(
-        passed, sent.events, came / passed, done / passed, most.lag, most.told, most.unstored, backlog.largest_batch, most.units,
+        passed, sent.events, came / passed, done / passed, most.lag, most.told, most.unstored, before_slow.mean, slow.mean, slow.most, most.units,
         caught_up, lost, on.ask(LATE), {name: (first[name], during[name], after[name]) for name in first},
     )  # fmt: skip
 
@@ -143,7 +146,7 @@ def document(result: Result) -> list[str]:
         f"Two throttled workers got {result.rate:,.0f} events a second for {result.seconds / 60:.1f} minutes and did {result.worked:,.0f} "
         f"({result.rate / max(result.worked, 1.0):.0f} times too much), while every request to ClickHouse took a second longer. Most lag: "
         f"{result.lag:,} records, of which the workers told {result.lag_told:,}. For the sink Kafka held {result.unstored:,} records at "
-        f"most; its largest batch had {result.largest_batch:,} rows. All of {result.events:,} events were worked on and stored "
+        f"most; an insert had {result.batch:,.0f} rows ({result.batch_before:,.0f} before), none more than {result.batch_most:,.0f}. All of {result.events:,} events were worked on and stored "
         f"{result.catch_up_seconds:.0f} s after the overload, by up to {result.units:,} units at a time; lost: {result.lost}, late: "
         f"{result.late}."
     )

@@ -111,8 +111,17 @@ _LETTERS_OVER_TIME = curves(
 _SINK = curves(
     Words("Rows stored", "Rows that ClickHouse acknowledged each second, by table.", _NO_SINK),
     [lines(_each_second(m.SINK_ROWS, "table"), "{{table}}")],
-    PER_SECOND,
-)
+    PER_SECOND, THIRD,
+)  # fmt: skip
+
+_BATCHES = curves(
+    Words("Rows in an insert", "Larger ones cost ClickHouse less for each row; they come with more traffic, lag or a slow ClickHouse.", _NO_SINK),
+    [
+        lines(promql.quantile(0.5, m.SINK_BATCH, (), _STEP, _SITE), "half within", "A"),
+        lines(promql.quantile(0.95, m.SINK_BATCH, (), _STEP, _SITE), "95 % within", "B"),
+    ],
+    COUNT, THIRD,
+)  # fmt: skip
 
 _SINK_FAULTS = curves(
     Words("Failed inserts", "Inserts that failed, and that were tried again, in each step of time.", _NO_SINK),
@@ -120,8 +129,8 @@ _SINK_FAULTS = curves(
         lines(promql.rise(m.SINK_ERRORS, ("table",), _STEP, _SITE), "{{table}}, failed", "A"),
         lines(promql.rise(m.SINK_RETRIES, ("table",), _STEP, _SITE), "{{table}}, tried again", "B"),
     ],
-    COUNT,
-)
+    COUNT, THIRD,
+)  # fmt: skip
 
 _LATENCIES = (
     curves(
@@ -201,7 +210,7 @@ PIPELINE = Board(
         Section("Now", _TILES),
         Section("Flow", (_EVENTS, _LAG, _BEHIND, _LETTERS_OVER_TIME)),
         Section("Latency", _LATENCIES),
-        Section("ClickHouse", (_SINK, _SINK_FAULTS)),
+        Section("ClickHouse", (_SINK, _BATCHES, _SINK_FAULTS)),
         Section("Workers", (_STATE, _CHUNKS, _REBALANCES, _WORKERS, _FOLLOWED)),
         Section("Dead letters", (_LETTERS,)),
     ),

@@ -22,6 +22,7 @@ from schemas.metrics import (
     RECOVERY,
     REGISTRY_ERRORS,
     REGISTRY_WAITING,
+    SINK_BATCH,
     SINK_ERRORS,
     SINK_LATENCY,
     SINK_QUEUE_AGE,
@@ -77,6 +78,7 @@ class WorkerHealth:
             COUNTING_LATENCY.name: {(): Distribution(COUNTING_LATENCY.buckets)},
             SINK_LATENCY.name: {table: Distribution(SINK_LATENCY.buckets) for table in of_tables},
             CHUNK_RECORDS.name: {(): Distribution(CHUNK_RECORDS.buckets)},
+            SINK_BATCH.name: {table: Distribution(SINK_BATCH.buckets) for table in of_tables},
         }
 
     # -- events
@@ -140,8 +142,9 @@ class WorkerHealth:
     # -- the sink
 
     def count_sink_rows(self, table: str, rows: int, latencies: Iterable[int] = ()) -> None:
-        """Rows that ClickHouse acknowledged; `latencies`: ms from Kafka's append to now, of some or all of them."""
+        """Rows that ClickHouse acknowledged together; `latencies`: ms from Kafka's append to now, of some or all of them."""
         self._add(SINK_ROWS, {(table,): rows})
+        self._observe(SINK_BATCH, (table,), (rows,))
         self._observe(SINK_LATENCY, (table,), latencies)
 
     def count_sink_error(self, table: str) -> None:
@@ -166,7 +169,7 @@ class WorkerHealth:
         yield self._family(REGISTRY_WAITING, [((), self.registry_waiting())])
         yield self._family(ANNOTATION, (((one.name, one.kind.value), one.at) for one in self.annotations()))
         yield self._family(BUILD_INFO, [((self._version, platform.python_version()), 1)])
-        for metric in (EVENT_LAG, COUNTING_LATENCY, SINK_LATENCY, CHUNK_RECORDS):
+        for metric in (EVENT_LAG, COUNTING_LATENCY, SINK_LATENCY, CHUNK_RECORDS, SINK_BATCH):
             builder = FamilyBuilder(metric)
             for labels, distribution in self._distributions[metric.name].items():
                 builder.add_distribution(self._labels(metric, labels), distribution)

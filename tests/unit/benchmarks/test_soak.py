@@ -13,6 +13,7 @@ import pytest
 from benchmarks.experiments.memory import MIB
 from benchmarks.soak import overload
 from benchmarks.soak.__main__ import Result
+from benchmarks.soak.backlog import Batches
 from benchmarks.soak.inside import Seen, heap
 from benchmarks.soak.look import Growth, Look, growth, megabytes
 from benchmarks.soak.throttle import Throttle, used
@@ -120,3 +121,14 @@ def test_workers_that_can_not_be_held_back_are_no_overload(monkeypatch: pytest.M
     monkeypatch.setattr(time, "sleep", workers.sleep)
     with pytest.raises(SinkError, match="can't be throttled to 20 events a second"):
         overload.slow_down(cast("Any", workers), cast("Any", workers), wanted=20.0, probe=10.0)
+
+
+def test_inserts_of_a_phase_are_told_from_those_before() -> None:
+    inf = float("inf")
+    before = Batches(5_000, 10, {"rows": {1_000.0: 10, 10_000.0: 10, inf: 10}})
+    after = Batches(
+        35_000, 15, {"rows": {1_000.0: 11, 10_000.0: 14, inf: 14}, "letters": {1_000.0: 1, 10_000.0: 1, inf: 1}}
+    )
+    during = after.since(before)
+    assert (before.mean, before.most) == (500, 1_000)
+    assert (during.mean, during.most) == (6_000, 10_000)

@@ -46,6 +46,8 @@ def test_counts_and_latencies(health: WorkerHealth, read: Read) -> None:
     assert found[key("funnel_events_total", funnel="shop", outcome="late")] == 2
     assert found[key("funnel_dead_letters_total", source="clicks", reason="bad_id")] == 3
     assert found[key("funnel_sink_rows_total", table="events")] == 500
+    assert found[key("funnel_sink_batch_rows_bucket", table="events", le="100.0")] == 0
+    assert found[key("funnel_sink_batch_rows_bucket", table="events", le="1000.0")] == 1
     assert found[key("funnel_sink_errors_total", table="events")] == 1
     assert found[key("funnel_sink_retries_total", table="events")] == 1
     assert found[key("funnel_rebalances_total")] == 1

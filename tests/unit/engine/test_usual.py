@@ -74,7 +74,7 @@ def plain_funnel(rng: Random, unit: Unit, name: str, letters: str) -> Funnel:
 
 #: Lengths at which msgpack changes the form of a text, and ids that are no ASCII.
 IDS = ("v", 'quo"te', "w" * 31, "x" * 32, "ü" * 16, "日" * 85, "y" * 255, "z" * 256, "🛒" * 64, "long" * 20_000)
-CHANNELS = (None, "", "p", 'a "b" \\ c\n', "q" * 31, "r" * 32, "é" * 128, "s" * 300)
+CHANNELS = (None, "", "p", 'a "b"', "a\\b", "a\nb", "q" * 31, "r" * 32, "é" * 128, "s" * 300)
 #: Where the numbers of a state change their width, and before the epoch.
 STARTS = (0, -40, -200, -40_000, -(1 << 33), 100, 65_500, (1 << 32) - 60, 1_748_822_400_000, 1 << 45)
 AMOUNTS = (None, 0, 5, -3, 1 << 31, 1 << 40, (1 << 63) - 1, -(1 << 40))

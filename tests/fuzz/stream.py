@@ -18,6 +18,7 @@ import msgspec
 from schemas.dead_letter import DeadLetter
 from schemas.decode import Decode, DecodeOptions
 from schemas.definitions import load_funnels
+from schemas.drop_off import DropOff
 from schemas.funnel import Unit
 from schemas.privacy.sealing import Seal, mask_letter
 from schemas.settings import Settings
@@ -155,8 +156,11 @@ class Side:
             effects.add(result.made)
             for key, value in effects.records(result.progress):
                 unpack(key, value or b"")
+            dropped = [
+                (key, msgspec.json.decode(value or b"", type=DropOff)) for key, value in sorted(effects.drop_offs)
+            ]
             partition.keep(result)
-            found += [in_order(result.rows), result.state, result.progress, sorted(result.settled)]
+            found += [in_order(result.rows), result.state, result.progress, sorted(result.settled), dropped]
         return found
 
 

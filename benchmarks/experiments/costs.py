@@ -1,6 +1,7 @@
 """What an event costs the engine in process, without Kafka: by funnels, stages, open attempts, label values and share of noise.
 
-Measured: decoding, the engine, packing of the rows and states, counters, slice by slice as the worker does it. Median over the chunks.
+Measured: reading, the engine, packing of the rows and states, counters, slice by slice as the worker does it with a source that is keyed
+by the session. Median over the chunks.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from itertools import islice, repeat
 from pathlib import Path
 from statistics import median
 from time import process_time_ns
+from typing import Any
 
 from benchmarks.definitions import Walk
+from benchmarks.engine import Fetched
 from benchmarks.experiments.outcome import Chart, Figure, Line, Table, cells
 from benchmarks.experiments.place import definition, loaded
 from benchmarks.experiments.plan import Plan
@@ -22,7 +25,8 @@ from sinks.prometheus.counters import FunnelCounters
 from sinks.prometheus.labels import LabelPolicy
 from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition
-from streams.stream.chunks import SLICE_RECORDS
+from streams.engine.usual import Readable, gathered
+from streams.stream.chunks import SLICE_RECORDS, WIDE_SLICE_RECORDS
 from streams.stream.effects import Effects
 
 CHUNK = 5_000  # records, as the worker's chunks
@@ -40,8 +44,9 @@ class Drive:
         definitions = loaded(funnels, folder)
         self._dimensions = {made.version: made.dimensions for made in definitions}
         compiled = [CompiledFunnel(funnel) for funnel in definitions]
-        self._partition = Partition("log", 0, Unit.SESSION, compiled, {})
-        self._decode = decoder(DecodeOptions(format=Format.AUTO))
+        options = DecodeOptions(format=Format.AUTO)
+        self._partition = Partition("log", 0, Unit.SESSION, compiled, {}, Readable(options))
+        self._decode = decoder(options)
         self.counters = FunnelCounters(definitions, policy or LabelPolicy(), "site")
         self._offset = 0
 
@@ -50,20 +55,23 @@ class Drive:
         return median(self._chunk(list(islice(events, size))) for _ in range(chunks))
 
     def _chunk(self, made: list[Made]) -> float:
-        first = self._offset
-        values = [encoded(number, *each) for number, each in enumerate(made, first)]
-        now = START + 86_400_000
+        partition, now = self._partition, START + 86_400_000
+        values = [
+            Fetched(offset, now, session_id(each[0]).encode(), encoded(offset, *each))
+            for offset, each in enumerate(made, self._offset)
+        ]
+        records: Any = values if partition.reading is None else gathered(values)
+        slice_size = SLICE_RECORDS if partition.reading is None else WIDE_SLICE_RECORDS
         began = process_time_ns()
-        effects = Effects(self._partition, self._dimensions)
-        for start in range(0, len(values), SLICE_RECORDS):
-            decoded = [self._decode(value, now) for value in values[start : start + SLICE_RECORDS]]
-            for offset, event in enumerate(decoded, first + start):
-                self._partition.event(offset, event, now)
-            effects.add(self._partition.rows())
-        result = self._partition.finish()
+        effects = Effects(partition, self._dimensions)
+        for start in range(0, len(records), slice_size):
+            for record in partition.unusual(records[start : start + slice_size]):
+                partition.event(record.offset, self._decode(record.value, record.timestamp), record.timestamp)
+            effects.add(partition.rows())
+        result = partition.finish()
         effects.add(result.made)
         effects.records(result.progress)
-        self._partition.keep(result)
+        partition.keep(result)
         self.counters.count(effects.tally)
         spent = process_time_ns() - began
         self._offset += len(made)
@@ -77,10 +85,14 @@ class Drive:
         return (process_time_ns() - began) / 1e6
 
 
+def session_id(session: int) -> str:
+    return f"s{session:012x}"
+
+
 def encoded(number: int, session: int, event: str, more: str) -> bytes:
     """The event as it comes from Kafka."""
     ts = START + number * STEP
-    return f'{{"event_id":"e{number:012x}","event":"{event}","timestamp":{ts},"session_id":"s{session:012x}"{more}}}'.encode()
+    return f'{{"event_id":"e{number:012x}","event":"{event}","timestamp":{ts},"session_id":"{session_id(session)}"{more}}}'.encode()
 
 
 def walks(sessions: int, stages: Sequence[Sequence[str]], seed: int = 1) -> Iterator[Made]:

@@ -193,7 +193,13 @@ class ClickHouse(msgspec.Struct, frozen=True, kw_only=True):
         str, K(k.CLUSTER, "Cluster for `ON CLUSTER` and replicated engines. Empty: a single server.")
     ] = ""
     timeout: Annotated[int, K(k.DURATION, "Longest wait for an answer.")] = 30_000
-    flush_rows: Annotated[int, K(k.integer(1, 1_000_000), "Rows that are inserted together, at most.")] = 10_000
+    flush_rows: Annotated[
+        int,
+        K(
+            k.integer(1, 1_000_000),
+            "Rows that an insert waits for, unless `flush_after` comes first. Up to a chunk of each topic more may come with them.",
+        ),
+    ] = 10_000
     flush_after: Annotated[int, K(k.DURATION, "Longest time that a row waits for others.")] = 1_000
     events: Annotated[
         bool, K(k.FLAG, "Whether events themselves are stored. `forget` finds a visitor's sessions in them.")

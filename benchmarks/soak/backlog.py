@@ -19,7 +19,7 @@ from streams.topics import SINK, lags
 
 
 class Batches(msgspec.Struct, frozen=True):
-    """`rows` in `inserts`; `buckets`: by table, how many inserts were no larger than each bound."""
+    """`rows` in `inserts` of events; `buckets`: by table, how many inserts were no larger than each bound."""
 
     rows: float
     inserts: float
@@ -32,7 +32,7 @@ class Batches(msgspec.Struct, frozen=True):
 
     @property
     def mean(self) -> float:
-        """Rows of an insert."""
+        """Rows of an insert of events."""
         return self.rows / max(1.0, self.inserts)
 
     @property
@@ -109,7 +109,7 @@ class Backlog:
         page, name = self._page(self._on.sink), SINK_BATCH.name
         tables = {sample.labels["table"] for sample in pages.samples(page, f"{name}_count")}
         return Batches(
-            pages.total(page, f"{name}_sum"), pages.total(page, f"{name}_count"),
+            pages.total(page, f"{name}_sum", table="events"), pages.total(page, f"{name}_count", table="events"),
             {table: pages.buckets(page, name, table=table) for table in tables},
         )  # fmt: skip
 

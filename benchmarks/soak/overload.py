@@ -33,7 +33,7 @@ SLOW = Faults(stall=1_000_000, stall_seconds=1.0)
 
 class Result(msgspec.Struct, frozen=True):
     """`rate`, `worked`: events a second that came, and that the workers did. `lag`: the most that was appended and not applied, and what
-    the workers told of it then. `unstored`: records that Kafka held for the sink, at most. `batch_before`, `batch`: mean rows of an insert
+    the workers told of it then. `unstored`: records that Kafka held for the sink, at most. `batch_before`, `batch`: mean rows of an insert of events
     before and while ClickHouse was slow; `batch_most`: no insert had more. `units`: at most. `rss`: MiB, the most before the overload, in it, and after it."""
 
     seconds: float
@@ -146,7 +146,7 @@ def document(result: Result) -> list[str]:
         f"Two throttled workers got {result.rate:,.0f} events a second for {result.seconds / 60:.1f} minutes and did {result.worked:,.0f} "
         f"({result.rate / max(result.worked, 1.0):.0f} times too much), while every request to ClickHouse took a second longer. Most lag: "
         f"{result.lag:,} records, of which the workers told {result.lag_told:,}. For the sink Kafka held {result.unstored:,} records at "
-        f"most; an insert had {result.batch:,.0f} rows ({result.batch_before:,.0f} before), none more than {result.batch_most:,.0f}. All of {result.events:,} events were worked on and stored "
+        f"most; an insert of events had {result.batch:,.0f} rows ({result.batch_before:,.0f} before), none of any table more than {result.batch_most:,.0f}. All of {result.events:,} events were worked on and stored "
         f"{result.catch_up_seconds:.0f} s after the overload, by up to {result.units:,} units at a time; lost: {result.lost}, late: "
         f"{result.late}."
     )

@@ -54,7 +54,7 @@ Three more workloads and one more way of running, **without a bar**, for the pro
 
 ## Where the time goes
 
-Shares of a long run, sampled late in it (py-spy, 500 times a second, idle time left out), at 7.3 µs a dense and 5.3 µs a realistic event:
+Shares of a long run, sampled late in it (py-spy, 500 times a second, idle time left out), at some 7.5 µs a dense and 4.6 µs a realistic event:
 
 | part | dense | realistic |
 |---|---|---|

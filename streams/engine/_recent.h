@@ -1,4 +1,4 @@
-/* Ids seen lately, as 64 bits of a keyed hash (SipHash-1-3) each: a set of strings takes ten times the memory, and two waits for it an event.
+/* Ids seen lately, as 64 bits of a keyed hash (SipHash-1-3) each: a set of strings takes six times the memory, and more waits for it.
  * That two of 100,000 ids share their bits happens once in four billion such sets; who sends events can't bring it about. */
 #ifndef FUNNELWATCH_RECENT_H
 #define FUNNELWATCH_RECENT_H

@@ -34,9 +34,7 @@ def by_tables(data: bytearray, start: int) -> int:
 class PackedBatch:
     """`body`: `count` records, one after the other, all of one time (ms)."""
 
-    def __init__(
-        self, body: bytes, count: int, timestamp: int, compression: Compression, crc32c: Sum = by_tables
-    ) -> None:
+    def __init__(self, body: bytes, count: int, timestamp: int, compression: Compression, crc32c: Sum) -> None:
         self._count, self._timestamp, self._crc32c = count, timestamp, crc32c
         self._codec, encode = ENCODE[compression]
         self._body = encode(body)

@@ -26,8 +26,8 @@ from sinks.prometheus.labels import LabelPolicy
 from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition
 from streams.engine.usual import Readable, gathered
-from streams.stream.chunks import SLICE_RECORDS, WIDE_SLICE_RECORDS
 from streams.stream.effects import Effects
+from streams.stream.unit_log import slice_size
 
 CHUNK = 5_000  # records, as the worker's chunks
 WARM = 2  # chunks that are not counted
@@ -61,11 +61,11 @@ class Drive:
             for offset, each in enumerate(made, self._offset)
         ]
         records: Any = values if partition.reading is None else gathered(values)
-        slice_size = SLICE_RECORDS if partition.reading is None else WIDE_SLICE_RECORDS
+        size = slice_size(partition)
         began = process_time_ns()
         effects = Effects(partition, self._dimensions)
-        for start in range(0, len(records), slice_size):
-            for record in partition.unusual(records[start : start + slice_size]):
+        for start in range(0, len(records), size):
+            for record in partition.unusual(records[start : start + size]):
                 partition.event(record.offset, self._decode(record.value, record.timestamp), record.timestamp)
             effects.add(partition.rows())
         result = partition.finish()

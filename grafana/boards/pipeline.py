@@ -48,6 +48,13 @@ def _latency(metric: Metric) -> list[Target]:
     return [lines(promql.quantile(share, metric, (), _STEP, _SITE), legend, ref) for share, legend, ref in _QUANTILES]
 
 
+def _sizes(metric: Metric) -> list[Target]:
+    return [
+        lines(promql.quantile(0.5, metric, (), _STEP, _SITE), "half within", "A"),
+        lines(promql.quantile(0.95, metric, (), _STEP, _SITE), "95 % within", "B"),
+    ]
+
+
 _TILES = (
     tile(
         Words("Event time behind", "How far the slowest log partition's event time lies behind now.", _ABSENT),
@@ -116,11 +123,7 @@ _SINK = curves(
 
 _BATCHES = curves(
     Words("Rows in an insert", "Larger ones cost ClickHouse less for each row; they come with more traffic, lag or a slow ClickHouse.", _NO_SINK),
-    [
-        lines(promql.quantile(0.5, m.SINK_BATCH, (), _STEP, _SITE), "half within", "A"),
-        lines(promql.quantile(0.95, m.SINK_BATCH, (), _STEP, _SITE), "95 % within", "B"),
-    ],
-    COUNT, THIRD,
+    _sizes(m.SINK_BATCH), COUNT, THIRD,
 )  # fmt: skip
 
 _SINK_FAULTS = curves(
@@ -155,11 +158,7 @@ _STATE = curves(
 
 _CHUNKS = curves(
     Words("Records in a chunk", "Larger chunks cost less for each record and come with more traffic or lag.", _ABSENT),
-    [
-        lines(promql.quantile(0.5, m.CHUNK_RECORDS, (), _STEP, _SITE), "half within", "A"),
-        lines(promql.quantile(0.95, m.CHUNK_RECORDS, (), _STEP, _SITE), "95 % within", "B"),
-    ],
-    COUNT, THIRD,
+    _sizes(m.CHUNK_RECORDS), COUNT, THIRD,
 )  # fmt: skip
 
 _REBALANCES = curves(

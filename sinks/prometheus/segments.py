@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from schemas.errors import ConfigError
 from schemas.funnel import Funnel
@@ -11,6 +12,8 @@ from schemas.metrics import ALL, CROSS
 from schemas.remembered import Remembered
 from schemas.rows import NONE
 from sinks.prometheus.labels import EVERYTHING, IDENTIFYING, MAX_LENGTH, AllowList, LabelPolicy, Segment, clean
+
+Part = TypeVar("Part")
 
 
 class Cross:
@@ -66,11 +69,7 @@ class Segments:
 
     def tally(self, rows: Sequence[tuple[str, ...]]) -> dict[Segment, int]:
         """How many of these rows' `entry_dims` fall into each segment."""
-        found: dict[Segment, int] = {}
-        for entry_dims, n in Counter(rows).items():
-            for segment in self._of[entry_dims]:
-                found[segment] = found.get(segment, 0) + n
-        return found
+        return tallied(rows, self._of)
 
     def dimension(self, index: int) -> str:
         """The name of the dimension at that place."""
@@ -85,6 +84,15 @@ class Segments:
         """The segments that one row falls into. (What a value is called never changes.)"""
         own = self.own(entry_dims)
         return [EVERYTHING, *own.values(), *(cross.cell((own[cross.left], own[cross.right])) for cross in self.crosses)]
+
+
+def tallied(rows: Iterable[tuple[str, ...]], of: Mapping[tuple[str, ...], Iterable[Part]]) -> Counter[Part]:
+    """How many of these rows' `entry_dims` fall into each of the parts that `of` names."""
+    found: Counter[Part] = Counter()
+    for entry_dims, n in Counter(rows).items():
+        for part in of[entry_dims]:
+            found[part] = found.get(part, 0) + n
+    return found
 
 
 def cell_value(left: str, right: str) -> str:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from schemas.metrics import CROSS
 from schemas.remembered import Remembered
 from sinks.prometheus.labels import EVERYTHING, Segment
-from sinks.prometheus.segments import Segments, cell_value
+from sinks.prometheus.segments import Segments, cell_value, tallied
 
 
 class Cell(NamedTuple):
@@ -36,16 +36,12 @@ class Strata:
         crossed = () if self._cross is None else (self._cross.left, self._cross.right)
         self._alone = [index for index in segments.lists if index not in crossed]
         self._first = None if self._cross is not None or not self._alone else self._alone[0]
-        self._series: dict[Stratum, tuple[Segment, ...]] = {}
+        self._series = Remembered(self._find_series)
         self._of = Remembered(self.of)
 
     def count(self, rows: Sequence[tuple[str, ...]]) -> Counter[Stratum]:
         """How many of these rows' `entry_dims` fall into each stratum."""
-        found: Counter[Stratum] = Counter()
-        for entry_dims, n in Counter(rows).items():
-            for stratum in self._of[entry_dims]:
-                found[stratum] += n
-        return found
+        return tallied(rows, self._of)
 
     def of(self, entry_dims: tuple[str, ...]) -> list[Stratum]:
         """The strata that one row falls into."""
@@ -58,10 +54,7 @@ class Strata:
 
     def series(self, stratum: Stratum) -> tuple[Segment, ...]:
         """The segments whose expectation it is part of."""
-        known = self._series.get(stratum)
-        if known is None:
-            known = self._series[stratum] = self._find_series(stratum)
-        return known
+        return self._series[stratum]
 
     def divides(self, stratum: Stratum) -> bool:
         """Whether all traffic is a sum over strata of this kind."""

@@ -67,9 +67,8 @@ static Py_ssize_t read_count(Reader *r, unsigned fix, unsigned mask, unsigned wi
 static Py_ssize_t read_array(Reader *r) { return read_count(r, 0x90, 0x0f, 0xdc); }
 static Py_ssize_t read_map(Reader *r) { return read_count(r, 0x80, 0x0f, 0xde); }
 
-static Place read_bin(Reader *r, Py_ssize_t *size) {
-    unsigned c = (unsigned)take(r, 1);
-    *size = c == 0xc4 ? (Py_ssize_t)take(r, 1) : c == 0xc5 ? (Py_ssize_t)take(r, 2) : c == 0xc6 ? (Py_ssize_t)take(r, 4) : -1;
+/* So many bytes, none for a size below 0. */
+static Place read_sized(Reader *r, Py_ssize_t *size) {
     if (*size < 0 || r->end - r->at < *size) {
         r->odd = 1;
         *size = 0;
@@ -79,6 +78,12 @@ static Place read_bin(Reader *r, Py_ssize_t *size) {
     return r->at - *size;
 }
 
+static Place read_bin(Reader *r, Py_ssize_t *size) {
+    unsigned c = (unsigned)take(r, 1);
+    *size = c == 0xc4 ? (Py_ssize_t)take(r, 1) : c == 0xc5 ? (Py_ssize_t)take(r, 2) : c == 0xc6 ? (Py_ssize_t)take(r, 4) : -1;
+    return read_sized(r, size);
+}
+
 static Place read_text(Reader *r, Py_ssize_t *size) {
     unsigned c = (unsigned)take(r, 1);
     *size = (c & 0xe0) == 0xa0 ? (Py_ssize_t)(c & 0x1f)
@@ -86,13 +91,7 @@ static Place read_text(Reader *r, Py_ssize_t *size) {
             : c == 0xda        ? (Py_ssize_t)take(r, 2)
             : c == 0xdb        ? (Py_ssize_t)take(r, 4)
                                : -1;
-    if (*size < 0 || r->end - r->at < *size) {
-        r->odd = 1;
-        *size = 0;
-        return r->at;
-    }
-    r->at += *size;
-    return r->at - *size;
+    return read_sized(r, size);
 }
 
 static void skip(Reader *r) {

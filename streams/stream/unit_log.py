@@ -87,7 +87,7 @@ class UnitLog:
         """All records of a source that feeds nothing else: only what is unusual about them is decoded. A sample of how long after its
         time (ms) Kafka got an event."""
         partition, lags = effects.partition, list[int]()
-        for records in chunk.slices(SLICE_RECORDS if partition.reading is None else WIDE_SLICE_RECORDS):
+        for records in chunk.slices(slice_size(partition)):
             partition.seen = LATEST
             for record in partition.unusual(records):
                 follow_event(partition, record, decode(record))
@@ -145,6 +145,11 @@ class UnitLog:
             last = await self._writer.write(self.outputs.state, number, whole.items())
         if last is not None:
             self._table.wrote(number, last)
+
+
+def slice_size(partition: Partition) -> int:
+    """How many records of a source that feeds this partition directly are worked on at a time."""
+    return SLICE_RECORDS if partition.reading is None else WIDE_SLICE_RECORDS
 
 
 def follow_event(partition: Partition, record: Record, event: Event | None) -> None:

@@ -26,7 +26,7 @@ print((before - psutil.Process().memory_info().rss) // 1_000_000)
 
 #: Threads that allocate at the same time; the line tells how many heaps malloc has made for them.
 THREADS = """
-import ctypes, re, sys, threading
+import ctypes, sys, threading
 from streams.memory import one_heap
 libc = ctypes.CDLL(None)
 if sys.argv[1] == "one":

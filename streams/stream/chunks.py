@@ -10,7 +10,7 @@ from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
 #: Records of one chunk at most: bounds how long a chunk holds the event loop, and the size of its writes.
-CHUNK_RECORDS = 5_000
+CHUNK_RECORDS = 10_000
 #: Records that are worked on at a time. What they become fits into the processor's cache until it is packed; a whole chunk at
 #: a time costs twice as much. What is done in C is packed as it is made: there, more at a time have more in common for the counters.
 SLICE_RECORDS, WIDE_SLICE_RECORDS = 400, 2_000

@@ -33,18 +33,19 @@ BY_INSTRUCTION static uint32_t crc32c_of(const unsigned char *at, Py_ssize_t siz
     return ~(uint32_t)sum;
 }
 
-/* crc32c(bytes, from): of what follows there */
+/* crc32c(bytes, from, to = their end): of what lies there */
 static PyObject *crc32c(PyObject *Py_UNUSED(module), PyObject *args) {
     Py_buffer data;
-    Py_ssize_t from;
-    if (!PyArg_ParseTuple(args, "y*n", &data, &from)) return NULL;
-    PyObject *sum = from < 0 || from > data.len
-                        ? PyErr_Format(PyExc_ValueError, "%zd is not within %zd bytes", from, data.len)
-                        : PyLong_FromUnsignedLong(crc32c_of((const unsigned char *)data.buf + from, data.len - from));
+    Py_ssize_t from, to = PY_SSIZE_T_MAX;
+    if (!PyArg_ParseTuple(args, "y*n|n", &data, &from, &to)) return NULL;
+    if (to > data.len) to = data.len;
+    PyObject *sum = from < 0 || from > to
+                        ? PyErr_Format(PyExc_ValueError, "no bytes from %zd to %zd", from, to)
+                        : PyLong_FromUnsignedLong(crc32c_of((const unsigned char *)data.buf + from, to - from));
     PyBuffer_Release(&data);
     return sum;
 }
-static PyMethodDef crc32c_method = {"crc32c", crc32c, METH_VARARGS, "The sum of what follows there."};
+static PyMethodDef crc32c_method = {"crc32c", crc32c, METH_VARARGS, "The sum of what lies there."};
 
 /* The function, where the processor has the instruction; else None. */
 static PyObject *crc32c_here(void) { return has_crc32c() ? PyCFunction_New(&crc32c_method, NULL) : Py_NewRef(Py_None); }

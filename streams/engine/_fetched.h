@@ -66,19 +66,19 @@ static Place read_part(Reader *r, Py_ssize_t *size) {
     return at;
 }
 
-/* records.read(buffer, from, first offset, first timestamp, time of all of them or -1, how many, from which offset on): adds the records of
+/* records.read(buffer, from, to, first offset, first timestamp, time of all of them or -1, how many, from which offset on): adds the records of
  * a batch's body. Raises ValueError, and adds nothing, where it is damaged. */
 static PyObject *records_read(PyObject *self, PyObject *args) {
     Records *records = (Records *)self;
     PyObject *buffer;
-    Py_ssize_t from, count;
+    Py_ssize_t from, to, count;
     long long first_offset, first_timestamp, one_time, wanted;
-    if (!PyArg_ParseTuple(args, "SnLLLnL", &buffer, &from, &first_offset, &first_timestamp, &one_time, &count, &wanted)) return NULL;
-    Py_ssize_t size = PyBytes_Size(buffer), before = records->count;
-    if (from < 0 || from > size || count < 0 || count > (size - from) / 7) return PyErr_Format(PyExc_ValueError, "a batch of %zd records that does not hold them", count);
+    if (!PyArg_ParseTuple(args, "SnnLLLnL", &buffer, &from, &to, &first_offset, &first_timestamp, &one_time, &count, &wanted)) return NULL;
+    Py_ssize_t before = records->count;
+    if (from < 0 || to < from || to > PyBytes_Size(buffer) || count < 0 || count > (to - from) / 7) return PyErr_Format(PyExc_ValueError, "a batch of %zd records that does not hold them", count);
     if (!make_room(records, count) || PyList_Append(records->buffers, buffer) < 0) return NULL;
     Place start = (Place)PyBytes_AsString(buffer);
-    Reader reader = {start + from, start + size, 0}, *r = &reader;
+    Reader reader = {start + from, start + to, 0}, *r = &reader;
     for (Py_ssize_t i = 0; i < count && !r->odd; i++) {
         Fetched *record = &records->items[records->count];
         int64_t length = read_varint(r);

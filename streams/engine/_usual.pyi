@@ -17,7 +17,7 @@ class Record:
 
 class Records:
     def read(
-        self, buffer: bytes, start: int, first_offset: int, first_timestamp: int, one_time: int, count: int, wanted: int, /
+        self, buffer: bytes, start: int, end: int, first_offset: int, first_timestamp: int, one_time: int, count: int, wanted: int, /,
     ) -> None: ...  # fmt: skip
     def add(self, offset: int, timestamp: int, key: bytes | None, value: bytes | None, /) -> None: ...
     def __len__(self) -> int: ...
@@ -39,7 +39,7 @@ class Recent:
     def seen(self, event_id: str, /) -> bool: ...
     def __len__(self) -> int: ...
 
-crc32c: Callable[[bytes | bytearray, int], int] | None
+crc32c: Callable[..., int] | None  # what, from where, to where if not to its end
 
 class Plan:
     def __init__(

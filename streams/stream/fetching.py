@@ -8,83 +8,126 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import conn
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
 
 from streams.engine import usual
+from streams.stream.answers import read_in_place
 
 if TYPE_CHECKING:
     from streams.engine._usual import Records
 
-#: Bytes that a connection reads ahead. At aiokafka's 64 KiB asyncio stops and goes on again several times for one answer to a fetch.
-READ_AHEAD = 1 << 20
-#: Where a batch says of which format it is; in one of format 2, the sum of what follows it, how many records it has, and where they begin.
-MAGIC, SUM, COUNT, BODY = 16, 17, 57, 61
+#: Of a batch: offset of its first record, length from here on, epoch, format and sum; then what the sum is of: attributes, offset of the last
+#: record behind the first, times of the first and the last (ms), producer and its epoch, number of the first record, how many records.
+HEAD, SUMMED = struct.Struct(">qiibI"), struct.Struct(">hiqqqhii")
+BODY, LENGTH_FROM, MAGIC, FORMAT = HEAD.size + SUMMED.size, 12, 16, 2
+CODEC, APPEND_TIME, TRANSACTIONAL, CONTROL = 0x07, 0x08, 0x10, 0x20
 DECODE: dict[int, Callable[[bytes], bytes]] = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
 
 
 class Batch:
-    """A batch that gives itself, once, for its records: so aiokafka's reader checks sums, control batches and aborted transactions by
-    batches. `data`: its bytes; `offset`: of its last record."""
+    """A batch of format 2, `data` from `start` to `end`, in the form of aiokafka's own. It gives itself, once, for its records: so aiokafka's
+    reader checks sums, control batches and aborted transactions by batches. `offset`: of its last record."""
 
-    def __init__(self, batch: Any, data: bytes) -> None:
-        self._batch, self.data, self.offset = batch, data, batch.next_offset - 1
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._batch, name)
+    def __init__(self, data: bytes, start: int, end: int) -> None:
+        self._data, self._start, self._end = data, start, end
+        self.base_offset, _, _, _, self._sum = HEAD.unpack_from(data, start)
+        self._attributes, behind, self._first, self._newest, self.producer_id, _, _, self._count = SUMMED.unpack_from(
+            data, start + HEAD.size
+        )
+        self.offset = self.base_offset + behind
+        self.next_offset = self.offset + 1
+        self.is_transactional = bool(self._attributes & TRANSACTIONAL)
+        self.is_control_batch = bool(self._attributes & CONTROL)
 
     def __iter__(self) -> Iterator[Batch]:
         yield self
 
     def __next__(self) -> Any:
-        return next(self._batch)  # the marker of a control batch
+        """The marker of a control batch. Raises StopIteration if it holds none."""
+        records = usual.gathered(())
+        self.into(records, self.base_offset)
+        if not records:
+            raise StopIteration
+        return records[0]
 
     def validate_crc(self) -> bool:
         """Whether it is as it was written."""
-        if usual.crc32c is None or self.data[MAGIC] < 2:
-            return bool(self._batch.validate_crc())
-        (told,) = struct.unpack_from(">I", self.data, SUM)
-        return bool(usual.crc32c(self.data, SUM + 4) == told)
+        start = self._start + HEAD.size
+        if usual.crc32c is None:
+            return bool(calc_crc32c(self._data[start : self._end]) == self._sum)
+        return bool(usual.crc32c(self._data, start, self._end) == self._sum)
 
     def into(self, records: Records, wanted: int) -> None:
         """Adds its records, from that offset on. Raises CorruptRecordException."""
-        batch = self._batch
-        if self.data[MAGIC] < 2:  # of topics older than Kafka 0.11
-            for record in batch:
-                if record.offset >= wanted:
-                    time = -1 if record.timestamp is None else record.timestamp
-                    records.add(record.offset, time, record.key, record.value)
-            return
-        (count,) = struct.unpack_from(">i", self.data, COUNT)
-        one_time = batch.max_timestamp if batch.timestamp_type else -1
-        body, start = self.data, BODY
-        if batch.compression_type:
-            body, start = bytes(DECODE[batch.compression_type](body[BODY:])), 0
+        body, start, end = self._data, self._start + BODY, self._end
+        codec = self._attributes & CODEC
+        one_time = self._newest if self._attributes & APPEND_TIME else -1
+        if codec:
+            body = bytes(DECODE[codec](body[start:end]))
+            start, end = 0, len(body)
         try:
-            records.read(body, start, batch.base_offset, batch.first_timestamp, one_time, count, wanted)
+            records.read(body, start, end, self.base_offset, self._first, one_time, self._count, wanted)
         except ValueError as error:
             raise CorruptRecordException(str(error)) from error
 
 
-class Batches(MemoryRecords):  # type: ignore[misc]  # aiokafka has no types
-    """The batches of one partition's answer."""
+class OldBatch:
+    """A batch of topics older than Kafka 0.11, as aiokafka reads it."""
+
+    def __init__(self, batch: Any) -> None:
+        self._batch, self.offset = batch, batch.next_offset - 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __iter__(self) -> Iterator[OldBatch]:
+        yield self
+
+    def into(self, records: Records, wanted: int) -> None:
+        """Adds its records, from that offset on."""
+        for record in self._batch:
+            if record.offset >= wanted:
+                time = -1 if record.timestamp is None else record.timestamp
+                records.add(record.offset, time, record.key, record.value)
+
+
+class Batches:
+    """The batches of one partition's answer. The last may be cut off: it is not there."""
 
     def __init__(self, data: bytes) -> None:
-        super().__init__(data)
         self._data, self._at = data, 0
+        self._end = self._end_of_batch()
 
-    def next_batch(self) -> Batch | None:
-        """The next one; None after the last."""
-        batch = super().next_batch()
-        if batch is None:
+    def _end_of_batch(self) -> int | None:
+        """Of the one that begins here; None if it is not whole."""
+        if len(self._data) - self._at < LENGTH_FROM:
             return None
-        start = self._at
-        (length,) = struct.unpack_from(">i", self._data, start + 8)
-        self._at = start + 12 + length
-        return Batch(batch, self._data[start : self._at])
+        (length,) = struct.unpack_from(">i", self._data, self._at + LENGTH_FROM - 4)
+        end = self._at + LENGTH_FROM + max(0, length)
+        return end if end <= len(self._data) else None
+
+    def size_in_bytes(self) -> int:
+        return len(self._data)
+
+    def has_next(self) -> bool:
+        return self._end is not None
+
+    def next_batch(self) -> Batch | OldBatch | None:
+        """The next one; None after the last. Raises CorruptRecordException."""
+        data, start, end = self._data, self._at, self._end
+        if end is None:
+            return None
+        self._at = end
+        self._end = self._end_of_batch()
+        if end - start > MAGIC and data[start + MAGIC] < FORMAT:
+            return OldBatch(MemoryRecords(data[start:end]).next_batch())
+        if end - start < BODY:
+            raise CorruptRecordException(f"a batch of {end - start} bytes, which can't hold its own head")
+        return Batch(data, start, end)
 
 
 class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]
@@ -143,7 +186,7 @@ class BatchResult(fetcher.FetchResult):  # type: ignore[misc]
 
 def fetch_in_batches() -> None:
     """Has every consumer of this process read so."""
-    conn.READER_LIMIT = READ_AHEAD
+    read_in_place()
     if usual.COMPILED:
         fetcher.MemoryRecords, fetcher.PartitionRecords, fetcher.FetchResult = Batches, BatchRecords, BatchResult
     else:

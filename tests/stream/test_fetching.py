@@ -145,10 +145,12 @@ def test_damaged_batches_by_hand() -> None:
     body = batch(0, [(0, b"k", b"v", False)])[61:]
     for few in range(len(body)):
         with pytest.raises(ValueError, match="batch"):
-            records.read(body[:few], 0, 0, 0, -1, 1, 0)
+            records.read(body, 0, few, 0, 0, -1, 1, 0)
+        with pytest.raises(ValueError, match="batch"):
+            records.read(body[:few], 0, len(body), 0, 0, -1, 1, 0)
     for count in (-1, 2, 1 << 40):
         with pytest.raises(ValueError, match="batch"):
-            records.read(body, 0, 0, 0, -1, count, 0)
+            records.read(body, 0, len(body), 0, 0, -1, count, 0)
     assert len(records) == 0
 
 

@@ -55,7 +55,7 @@ def test_as_the_stock_builder_makes_them(records: list[Keyed], room: int, compre
 def test_sums_are_those_of_tables(data: bytes, start: int) -> None:
     assert crc32c is not None
     if start > len(data):
-        with pytest.raises(ValueError, match="is not within"):
+        with pytest.raises(ValueError, match="no bytes from"):
             crc32c(data, start)
     else:
         assert crc32c(data, start) == by_tables(bytearray(data), start)

@@ -26,10 +26,11 @@ from sinks.prometheus.labels import LabelPolicy
 from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition
 from streams.engine.usual import Readable, gathered
+from streams.stream.chunks import CHUNK_RECORDS
 from streams.stream.effects import Effects
 from streams.stream.unit_log import slice_size
 
-CHUNK = 5_000  # records, as the worker's chunks
+CHUNK = CHUNK_RECORDS
 WARM = 2  # chunks that are not counted
 START = 1_748_822_400_000
 STEP = 1  # ms of event time between two events

@@ -47,7 +47,7 @@ def run(place: Place, plan: Plan) -> Outcome:
         "scale", "Scale",
         f"Workers: {plan.scale_events:,} events are appended to a topic that so many workers share, who stand still meanwhile; CPU of all of them, from then until all offsets are committed, by events. "
         "(More workers than cores share these: look at CPU, not at events a second.) *In process*: the engine's parts without Kafka, "
-        "which is reading (of a source keyed by the session), funnels, state, encoding of rows, counters; medians over chunks of 5,000 events.",
+        f"which is reading (of a source keyed by the session), funnels, state, encoding of rows, counters; medians over chunks of {costs.CHUNK:,} events.",
         (*figures, *more), (Table("workers", columns, tuple(rows)), *tables), (picture, *charts),
     )  # fmt: skip
 

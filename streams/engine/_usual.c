@@ -2,7 +2,7 @@
  *
  * Works on the packed state of streams/engine/state.py as it lies in the store, and writes the packed row of schemas/rows.py.
  * Whatever is not usual is left to streams/engine/unit.py: with the same outcome, byte for byte
- * (tests/unit/engine/test_usual.py). `Plan.move` does it for an event that Python has decoded; a `Lane` takes records as they
+ * (tests/unit/engine/test_usual.py). `Lane.move` does it for an event that Python has decoded; a `Reading` takes records as they
  * lie in Kafka, one after the other, for as long as nothing is unusual. The stable ABI: one build serves every Python from 3.11 on.
  */
 #define PY_SSIZE_T_CLEAN
@@ -19,6 +19,7 @@
 #include "_record.h"
 #include "_written.h"
 
+/* The state of a unit that is settled. */
 static Writer state_out;
 
 /* ---- the plan of one stage of one funnel --------------------------------------------------------------------------- */
@@ -269,9 +270,9 @@ static void name_attempt(Plan *plan, Said *said, unsigned char id[16]) {
     blake2b_end(&hash, id);
 }
 
-/* An event of the first stage, of a unit that the funnel has not met. Returns 0 for whatever is not that, -1 for an error. */
-static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, Told *told) {
-    Writer *w = &state_out;
+/* An event of the first stage, of a unit that the funnel has not met. Writes the unit's next state to `w`. Returns 0 for whatever is not
+ * that, -1 for an error. `before`: how many other funnels this event has moved the unit in. */
+static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int before, Told *told, Writer *w) {
     w->at = w->start;
     if (!ready(w, packed_size + 256 + said->event_id_size + 3 * said->dims_size + 2 * said->money_size)) return -1;
     int64_t wake = told->due = said->ts + plan->window + plan->lateness;
@@ -280,7 +281,7 @@ static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, T
     Py_ssize_t funnels = 0;
     if (packed != NULL) {
         Reader reader = {packed, end, 0}, *r = &reader;
-        if (read_array(r) != 5 || read_int(r) != plan->format || read_int(r) >= said->offset) return 0;
+        if (read_array(r) != 5 || read_int(r) != plan->format || read_int(r) >= said->offset + (before > 0)) return 0;
         int64_t due = read_int(r);
         read_bool(r);
         funnels = read_map(r);
@@ -325,18 +326,19 @@ static int contains(Place hay, Py_ssize_t size, const char *needle, Py_ssize_t l
     return 0;
 }
 
-/* One required stage further, in order, within the window. Returns 0 for whatever is not that, -1 for an error. */
-static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int64_t horizon, Told *told) {
+/* One required stage further, in order, within the window. As `begin`. `alone`: this is the event's only funnel. */
+static int advance(
+    Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int64_t horizon, int before, int alone, Told *told, Writer *w) {
     Reader reader = {packed, packed + packed_size, 0}, *r = &reader;
     int level = plan->level;
     if (read_array(r) != 5 || read_int(r) != plan->format) return 0;
     Place offset_at = r->at;
-    if (read_int(r) >= said->offset) return 0;
+    if (read_int(r) >= said->offset + (before > 0)) return 0;
     int64_t wake = read_int(r);
     read_bool(r);
     Place rest = r->at;
     Py_ssize_t funnels = read_map(r);
-    int quiet = plan->converts && funnels == 1; /* nothing will be left to do but forget the unit */
+    int quiet = plan->converts && funnels == 1 && alone; /* nothing will be left to do but forget the unit */
     while (funnels > 0 && !r->odd && read_int(r) != plan->tag) {
         skip(r);
         funnels--;
@@ -390,7 +392,6 @@ static int advance(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size,
     told->duration = now - time;
     told->reached |= (int64_t)1 << level;
 
-    Writer *w = &state_out;
     w->at = w->start;
     if (!ready(w, 2 * packed_size + 128 + said->event_id_size + said->dims_size + 2 * said->money_size)) return -1;
     put(w, packed, offset_at - packed);
@@ -448,11 +449,6 @@ static int find_order(Said *said) {
     return 1;
 }
 
-static int move(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int64_t horizon, Told *told) {
-    if (plan->level == 0) return begin(plan, said, packed, packed_size, told);
-    return packed == NULL ? 0 : advance(plan, said, packed, packed_size, horizon, told);
-}
-
 /* Plan(level, converts, format, tag, window, lateness, most pending hits, salt, place, fields of the dimensions or None, converter of
  * its money or None, what surrounds a drop-off's contents, the parts) */
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -508,6 +504,17 @@ typedef struct {
     PyObject *sample, *dims, *durations, *money; /* one of them; lists */
 } Group;
 
+/* Units in more funnels than that are left to Python. */
+#define MOST_FUNNELS 64
+
+/* One event in one funnel: what it says to it, what comes of it, and the unit's state then. */
+typedef struct {
+    Plan *plan;
+    Said said;
+    Told told;
+    Writer dims, money, state;
+} Move;
+
 typedef struct {
     PyObject_HEAD
     PyObject *store, *changed, *unwritten, *finished; /* of the partition's Units */
@@ -516,6 +523,7 @@ typedef struct {
     Py_ssize_t count, drop_count;
     Group *groups;
     int group_count, group_room;
+    Move moves[MOST_FUNNELS]; /* of the event at hand */
 } Lane;
 
 /* Where the partition stands, before and after. `near`: entries of its calendar, (-when, key), the first due last, of times before
@@ -528,6 +536,7 @@ typedef struct {
 } Now;
 
 static PyTypeObject *plan_type;
+
 
 static void forget_groups(Lane *lane) {
     for (int i = 0; i < lane->group_count; i++) {
@@ -600,17 +609,17 @@ static int set_number(PyObject *dict, PyObject *key, int64_t number) {
     return !failed;
 }
 
-/* Changes the unit's state to what was written last. */
-static int set_state(Lane *lane, PyObject *key) {
-    PyObject *state = PyBytes_FromStringAndSize((const char *)state_out.start, state_out.at - state_out.start);
+/* Changes the unit's state to what was written there. */
+static int set_state(Lane *lane, PyObject *key, const Writer *w) {
+    PyObject *state = PyBytes_FromStringAndSize((const char *)w->start, w->at - w->start);
     if (state == NULL) return 0;
     int failed = PyDict_SetItem(lane->changed, key, state);
     Py_DECREF(state);
     return !failed;
 }
 
-/* Keeps the rows and the state of a usual event. 0: an exception is set. */
-static int keep(Lane *lane, Plan *plan, Said *said, Told *told, PyObject *key) {
+/* Keeps the rows of a usual event. 0: an exception is set. */
+static int keep_rows(Lane *lane, Plan *plan, Said *said, Told *told) {
     Writer *w = &lane->rows;
     int64_t shape = shape_of(told), minute = said->ts / 60000 - (said->ts % 60000 < 0);
     if (!ready_for_rows(w, plan, said, told)) return 0;
@@ -622,14 +631,18 @@ static int keep(Lane *lane, Plan *plan, Said *said, Told *told, PyObject *key) {
         !append(group->money, Py_BuildValue("(y#y#)", said->money, said->money_size, told->dims, told->dims_size)))
         return 0;
     lane->count++;
-    if (plan->converts) {
-        begin = w->at - w->start;
-        put_end(w, plan, said, told, "\xa0\xa9" "converted");
-        group = group_of(lane, plan, -shape, minute, w->start + begin, w->at - w->start - begin);
-        if (group == NULL || !add_dims(group, told)) return 0;
-        lane->count++;
-    }
-    if (!set_state(lane, key) || (PySet_Size(lane->unwritten) > 0 && PySet_Discard(lane->unwritten, key) < 0)) return 0;
+    if (!plan->converts) return 1;
+    begin = w->at - w->start;
+    put_end(w, plan, said, told, "\xa0\xa9" "converted");
+    group = group_of(lane, plan, -shape, minute, w->start + begin, w->at - w->start - begin);
+    if (group == NULL || !add_dims(group, told)) return 0;
+    lane->count++;
+    return 1;
+}
+
+/* Keeps the state that an event has made of a unit. 0: an exception is set. */
+static int keep_state(Lane *lane, PyObject *key, const Writer *state) {
+    if (!set_state(lane, key, state) || (PySet_Size(lane->unwritten) > 0 && PySet_Discard(lane->unwritten, key) < 0)) return 0;
     if (PyDict_Size(lane->finished) > 0 && PyDict_GetItemWithError(lane->finished, key) != NULL)
         return PyDict_DelItem(lane->finished, key) == 0;
     return !PyErr_Occurred();
@@ -642,45 +655,68 @@ static PyObject *state_of(Lane *lane, PyObject *key) {
     return packed;
 }
 
-/* 1: done, and `told->due` says when the unit is due, if that is new. 0: not usual, nothing is changed. -1: an exception is set. */
-static int move_unit(Lane *lane, Plan *plan, Said *said, int64_t horizon, PyObject *key, Told *told) {
+/* Moves a unit by the first `count` of the lane's moves, in turn: by all of them, or not at all. 1: done, and `due` says when the unit is due, if that
+ * is new, else 0. 0: not usual, nothing is changed. -1: an exception is set. */
+static int move_unit(Lane *lane, Py_ssize_t count, int64_t watermark, int64_t floor, PyObject *key, int64_t *due) {
     PyObject *held = state_of(lane, key);
     if (held == NULL && PyErr_Occurred()) return -1;
-    char *packed = NULL;
+    char *before = NULL;
     Py_ssize_t size = 0;
-    if (held != NULL && PyBytes_AsStringAndSize(held, &packed, &size) < 0) return -1;
-    int usual = move(plan, said, (Place)packed, size, horizon, told);
-    if (usual <= 0) return usual;
-    return keep(lane, plan, said, told, key) ? 1 : -1;
+    if (held != NULL && PyBytes_AsStringAndSize(held, &before, &size) < 0) return -1;
+    Place packed = (Place)before;
+    *due = 0;
+    for (int i = 0; i < count; i++) {
+        Move *m = &lane->moves[i];
+        Plan *plan = m->plan;
+        int64_t horizon = watermark - plan->lateness;
+        if (horizon < floor) horizon = floor;
+        if (m->said.ts < horizon || (plan->level > 0 && packed == NULL)) return 0;
+        int usual = plan->level == 0 ? begin(plan, &m->said, packed, size, i, &m->told, &m->state)
+                                     : advance(plan, &m->said, packed, size, horizon, i, count == 1, &m->told, &m->state);
+        if (usual <= 0) return usual;
+        if (m->told.due != 0) *due = m->told.due; /* sooner than those before */
+        packed = m->state.start;
+        size = m->state.at - packed;
+    }
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (!keep_rows(lane, lane->moves[i].plan, &lane->moves[i].said, &lane->moves[i].told)) return -1;
+    return keep_state(lane, key, &lane->moves[count - 1].state) ? 1 : -1;
 }
 
-/* lane.move(plan, key, offset, ts, event id, unit id, dims, money, consent, horizon): 0 or when the unit is due; None: not usual */
+/* lane.move(((plan, dims, money), ...), key, offset, ts, event id, unit id, consent, watermark, floor): 0 or when the unit is due; None: not
+ * usual */
 static PyObject *lane_move(PyObject *self, PyObject *const *args, Py_ssize_t count) {
-    if (count != 10) return PyErr_Format(PyExc_TypeError, "move takes 10 arguments, not %zd", count);
-    if (Py_TYPE(args[0]) != plan_type) return PyErr_Format(PyExc_TypeError, "the first argument is a Plan");
-    Plan *plan = (Plan *)args[0];
+    if (count != 9) return PyErr_Format(PyExc_TypeError, "move takes 9 arguments, not %zd", count);
     Said said;
-    Told told;
-    char *dims, *money;
     said.offset = PyLong_AsLongLong(args[2]);
     said.ts = PyLong_AsLongLong(args[3]);
     said.event_id = PyUnicode_AsUTF8AndSize(args[4], &said.event_id_size);
     said.unit_id = PyUnicode_AsUTF8AndSize(args[5], &said.unit_id_size);
     if (said.event_id == NULL || said.unit_id == NULL) return NULL;
-    if (PyBytes_AsStringAndSize(args[6], &dims, &said.dims_size) < 0) return NULL;
-    if (PyBytes_AsStringAndSize(args[7], &money, &said.money_size) < 0) return NULL;
-    said.dims = dims;
-    said.money = money;
-    if (args[8] != Py_None && args[8] != Py_True && args[8] != Py_False)
+    if (args[6] != Py_None && args[6] != Py_True && args[6] != Py_False)
         return PyErr_Format(PyExc_TypeError, "consent is True, False or None");
-    said.consent = args[8] == Py_None ? -1 : args[8] == Py_True;
-    int64_t horizon = PyLong_AsLongLong(args[9]);
+    said.consent = args[6] == Py_None ? -1 : args[6] == Py_True;
+    int64_t watermark = PyLong_AsLongLong(args[7]), floor = PyLong_AsLongLong(args[8]), due;
     if (PyErr_Occurred()) return NULL;
-    if (said.event_id_size == 0 || said.dims_size == 0 || said.money_size == 0 || !find_order(&said)) Py_RETURN_NONE;
-    int usual = move_unit((Lane *)self, plan, &said, horizon, args[1], &told);
+    if (!PyTuple_Check(args[0])) return PyErr_Format(PyExc_TypeError, "the first argument is a tuple");
+    Py_ssize_t funnels = PyTuple_Size(args[0]);
+    if (funnels < 1 || funnels > MOST_FUNNELS || said.event_id_size == 0) Py_RETURN_NONE;
+    for (Py_ssize_t i = 0; i < funnels; i++) {
+        Move *m = &((Lane *)self)->moves[i];
+        PyObject *one = PyTuple_GetItem(args[0], i);
+        char *dims, *money;
+        m->said = said;
+        if (!PyTuple_Check(one)) return PyErr_Format(PyExc_TypeError, "what it says to a funnel is a tuple");
+        if (!PyArg_ParseTuple(one, "O!y#y#", plan_type, &m->plan, &dims, &m->said.dims_size, &money, &m->said.money_size))
+            return NULL;
+        m->said.dims = dims;
+        m->said.money = money;
+        if (m->said.dims_size == 0 || m->said.money_size == 0 || !find_order(&m->said)) Py_RETURN_NONE;
+    }
+    int usual = move_unit((Lane *)self, funnels, watermark, floor, args[1], &due);
     if (usual < 0) return NULL;
     if (usual == 0) Py_RETURN_NONE;
-    return PyLong_FromLongLong(told.due);
+    return PyLong_FromLongLong(due);
 }
 
 /* An attempt that ends because its window has passed: what goes into its row, and when that was. */
@@ -689,9 +725,6 @@ typedef struct {
     Told told;
     int64_t ts;
 } Ended;
-
-/* Units in more funnels than that are settled in Python. */
-#define MOST_FUNNELS 16
 
 /* Settles one funnel of a unit and writes what is left of it: `settle` of unit.py. `due`: when it is due again; `open`: whether an attempt
  * is; `ended->plan`: NULL where none ended. 1: kept. 2: nothing is left. 0: unusual. -1: an exception is set. */
@@ -800,7 +833,7 @@ static int keep_drop(Lane *lane, Plan *plan, Said *said, Told *told) {
 static int keep_unwritten(Lane *lane, PyObject *key) {
     int changed = PyDict_Contains(lane->changed, key), written = 0;
     if (changed > 0) written = !PySet_Contains(lane->unwritten, key);
-    return changed >= 0 && set_state(lane, key) && (written || PySet_Add(lane->unwritten, key) == 0);
+    return changed >= 0 && set_state(lane, key, &state_out) && (written || PySet_Add(lane->unwritten, key) == 0);
 }
 
 #define NEVER INT64_MIN
@@ -1027,7 +1060,8 @@ typedef struct {
 
 #define WAYS 32
 
-/* What a source's records are read by. `ways`: of names that came lately, by their letters. `known`: name → Plan, None (no funnel looks at it), False (never usual). */
+/* What a source's records are read by. `ways`: of names that came lately, by their letters. `known`: name → its Plans, None (no funnel looks
+ * at it), False (never usual). */
 typedef struct {
     PyObject_HEAD
     Limits limits;
@@ -1035,7 +1069,6 @@ typedef struct {
     int ids[2], networks, hosts, addresses; /* fields of the unit's id, the first that is there; -1: none */
     PyObject *known, *currencies, *default_currency, *is_internal;
     Way ways[WAYS];
-    Writer dims, money;
     char currency[4]; /* the last one that was found to be one */
 } Reading;
 
@@ -1076,8 +1109,9 @@ static int origin_given(Record *record) {
 }
 
 /* Packs the breakdown. 1, 0 (unusual), -1. */
-static int read_dims(Reading *reading, Plan *plan, Record *record, Said *said) {
-    Writer *w = &reading->dims;
+static int read_dims(Reading *reading, Record *record, Move *m) {
+    Plan *plan = m->plan;
+    Writer *w = &m->dims;
     Py_ssize_t count = PyBytes_Size(plan->fields);
     const char *fields = PyBytes_AsString(plan->fields);
     w->at = w->start;
@@ -1092,16 +1126,17 @@ static int read_dims(Reading *reading, Plan *plan, Record *record, Said *said) {
         if (text->at == NULL) put_text(w, "(none)", 6);
         else put_text(w, (const char *)text->at, text->size);
     }
-    said->dims = (char *)w->start;
-    said->dims_size = w->at - w->start;
+    m->said.dims = (char *)w->start;
+    m->said.dims_size = w->at - w->start;
     return 1;
 }
 
 /* Packs the money, as schemas of state.py's Money. 1 or -1. */
-static int read_money(Reading *reading, Plan *plan, Record *record, Said *said) {
+static int read_money(Reading *reading, Record *record, Move *m) {
     static const char nothing[] = "\xc0";
-    said->money = nothing;
-    said->money_size = 1;
+    Plan *plan = m->plan;
+    m->said.money = nothing;
+    m->said.money_size = 1;
     if (plan->convert == Py_None || record->revenue < 0) return 1;
     Text currency = record->text[CURRENCY], order = record->text[ORDER_ID];
     if (currency.at == NULL && reading->default_currency != Py_None)
@@ -1113,7 +1148,7 @@ static int read_money(Reading *reading, Plan *plan, Record *record, Said *said) 
     int64_t converted = told == Py_None ? 0 : PyLong_AsLongLongAndOverflow(told, &overflow);
     int none = told == Py_None || overflow;
     Py_DECREF(told);
-    Writer *w = &reading->money;
+    Writer *w = &m->money;
     w->at = w->start;
     if (PyErr_Occurred() || !ready(w, 64 + currency.size + order.size)) return -1;
     *w->at++ = 0x94;
@@ -1122,8 +1157,8 @@ static int read_money(Reading *reading, Plan *plan, Record *record, Said *said) 
     if (none) put_nil(w);
     else put_int(w, converted);
     put_text(w, (const char *)order.at, order.size);
-    said->money = (char *)w->start;
-    said->money_size = w->at - w->start;
+    m->said.money = (char *)w->start;
+    m->said.money_size = w->at - w->start;
     return 1;
 }
 
@@ -1152,7 +1187,7 @@ static int read_checked(Reading *reading, const Fetched *got, Record *record, Te
     return 1;
 }
 
-/* How events of this name are done, borrowed: a Plan, None, False; NULL with an exception set. */
+/* How events of this name are done, borrowed: Plans, None, False; NULL with an exception set. */
 static PyObject *known_of(Reading *reading, Text *name) {
     Place at = name->at;
     Py_ssize_t size = name->size;
@@ -1179,31 +1214,36 @@ static int note(Text *id, Now *now) {
     return seen < 0 ? -1 : 1;
 }
 
-/* A usual event of one stage of one funnel. 1, 0 (unusual), -1. */
-static int step(Lane *lane, Reading *reading, Plan *plan, int64_t offset, Record *record, Text *unit, Now *now) {
+/* A usual event, of one stage of each of these funnels. 1, 0 (unusual), -1. */
+static int step(Lane *lane, Reading *reading, PyObject *plans, int64_t offset, Record *record, Text *unit, Now *now) {
     Said said = {.offset = offset, .ts = record->ts, .consent = record->consent};
-    Told told;
     char named[1 + 256];
-    int64_t horizon = now->watermark - plan->lateness;
-    if (horizon < now->floor) horizon = now->floor;
-    if (record->ts < horizon || plan->fields == Py_None || unit->size >= (Py_ssize_t)sizeof named) return 0;
+    Py_ssize_t count = PyTuple_Size(plans);
+    if (count < 1 || count > MOST_FUNNELS || unit->size >= (Py_ssize_t)sizeof named) return 0;
     if (reading->addresses && (may_hold_address(unit) || may_hold_address(&record->text[ORDER_ID]))) return 0;
     said.event_id = (const char *)record->text[EVENT_ID].at;
     said.event_id_size = record->text[EVENT_ID].size;
     said.unit_id = (const char *)unit->at;
     said.unit_id_size = unit->size;
-    int usual = read_dims(reading, plan, record, &said);
-    if (usual > 0) usual = read_money(reading, plan, record, &said);
-    if (usual <= 0 || !find_order(&said)) return usual < 0 ? -1 : 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Move *m = &lane->moves[i];
+        m->plan = (Plan *)PyTuple_GetItem(plans, i);
+        m->said = said;
+        if (Py_TYPE((PyObject *)m->plan) != plan_type || m->plan->fields == Py_None) return 0;
+        int usual = read_dims(reading, record, m);
+        if (usual > 0) usual = read_money(reading, record, m);
+        if (usual <= 0 || !find_order(&m->said)) return usual < 0 ? -1 : 0;
+    }
     named[0] = '=';
     memcpy(named + 1, unit->at, (size_t)unit->size);
     PyObject *key = PyUnicode_FromStringAndSize(named, unit->size + 1);
     if (key == NULL) return -1;
-    usual = move_unit(lane, plan, &said, horizon, key, &told);
+    int64_t due;
+    int usual = move_unit(lane, count, now->watermark, now->floor, key, &due);
     now->moved += usual > 0;
-    if (usual > 0 && told.due != 0) {
-        if (!append(now->dues, entry(told.due, key))) usual = -1;
-        if (told.due < now->first_due) now->first_due = told.due;
+    if (usual > 0 && due != 0) {
+        if (!append(now->dues, entry(due, key))) usual = -1;
+        if (due < now->first_due) now->first_due = due;
     }
     Py_DECREF(key);
     return usual;
@@ -1219,7 +1259,7 @@ static int take_record(Lane *lane, Reading *reading, const Fetched *got, Now *no
         PyObject *how = known_of(reading, &record.text[EVENT]);
         if (how == NULL) usual = -1;
         else if (how == Py_None) usual = note(&record.text[EVENT_ID], now);
-        else if (Py_TYPE(how) == plan_type) usual = step(lane, reading, (Plan *)how, got->offset, &record, unit, now);
+        else if (PyTuple_Check(how)) usual = step(lane, reading, how, got->offset, &record, unit, now);
         else usual = 0;
     }
     if (usual <= 0) return usual;
@@ -1350,8 +1390,6 @@ static void reading_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     Reading *reading = (Reading *)self;
     PyObject_GC_UnTrack(self);
-    PyMem_Free(reading->dims.start);
-    PyMem_Free(reading->money.start);
     Py_XDECREF(reading->limits.marks);
     Py_XDECREF(reading->known);
     Py_XDECREF(reading->currencies);
@@ -1410,7 +1448,7 @@ static int add_type(PyObject *made, PyType_Spec *spec, const char *name) {
 PyMODINIT_FUNC PyInit__usual(void) {
     PyObject *made = PyModule_Create(&module);
     record_type = PyStructSequence_NewType(&record_desc);
-    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 2) < 0) return NULL;
+    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 3) < 0) return NULL;
     PyObject *sum = crc32c_here();
     if (sum == NULL || PyModule_AddObjectRef(made, "crc32c", sum) < 0) return NULL;
     Py_DECREF(sum);

@@ -54,8 +54,8 @@ class Lane:
         self, store: dict[str, bytes], changed: dict[str, bytes], unwritten: set[str], finished: dict[str, int], /
     ) -> None: ...
     def move(
-        self, plan: Plan, key: str, offset: int, ts: int, event_id: str, unit_id: str, dims: bytes, money: bytes,
-        consent: bool | None, horizon: int, /,
+        self, said: tuple[tuple[Plan, bytes, bytes], ...], key: str, offset: int, ts: int, event_id: str, unit_id: str,
+        consent: bool | None, watermark: int, floor: int, /,
     ) -> int | None: ...  # fmt: skip
     def settle(
         self, endings: dict[int, tuple[Plan, ...]], near: list[tuple[int, str]], offset: int, watermark: int, floor: int, edge: int, /

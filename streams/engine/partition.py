@@ -18,7 +18,7 @@ from schemas.reasons import Outcome
 from schemas.rows import Row
 from schemas.transitions import unpack_rows
 from streams.engine.clock import Clock
-from streams.engine.match import CompiledFunnel, Index, Known, Look, Matcher, unit_key
+from streams.engine.match import ID_OF, CompiledFunnel, Index, Known, Look, Matcher, unit_key
 from streams.engine.state import FORMAT, FunnelState, Hit, UnitState, Walk, pack
 from streams.engine.tally import Tally
 from streams.engine.unit import apply
@@ -80,8 +80,8 @@ class Partition:
         self.log, self.number, self.unit = log, number, unit
         self.funnels, self.index = tuple(funnels), Index(funnels)
         self.concerned = self.index.concerned
-        self.usual: Known[Usual | None] = Known(self.usually)
-        self.by_session = unit is Unit.SESSION
+        self.usual: Known[tuple[Usual, ...]] = Known(self.usually)
+        self.by_session, self.id_of = unit is Unit.SESSION, ID_OF[unit]
         self.takes_all = any(funnel.strict for funnel in funnels)
         meta = store.get(META)
         if meta is not None:
@@ -167,11 +167,11 @@ class Partition:
         return at, unusual
 
     def way(self, name: str) -> Any:
-        """How records of events of this name are taken without decoding them in Python: a Plan; None if no funnel looks at them; False
-        if they can't be."""
-        how = self.usual[name]
-        if how is not None:
-            return how.plan
+        """How records of events of this name are taken without decoding them in Python: a Plan for each funnel; None if none looks at them;
+        False if they can't be."""
+        ways = self.usual[name]
+        if ways:
+            return tuple(way.plan for way in ways)
         return None if self.concerned[name] is None and name not in CONTROLS else False
 
     # What an internal log carries: each record names its source partition, and that one's clock after it.
@@ -226,9 +226,11 @@ class Partition:
             return
         if self.reading is not None:
             self.ways[event.event]  # the next one of this name is known
-        how = self.usual[event.event]
-        if how is not None and self.units.move_usually(how, offset, event):
-            return
+        ways = self.usual[event.event]
+        if ways:
+            unit_id = self.id_of(event)
+            if unit_id and self.units.move_usually(ways, offset, event, unit_id):
+                return
         if event.event == FORGET:
             self.tally.read -= 1
             self.units.forget(offset, unit_key(self.unit, event) or "")
@@ -250,12 +252,13 @@ class Partition:
                 return
         self.move(offset, key, event, looks, gap_session=gap_session)
 
-    def usually(self, name: str) -> Usual | None:
-        """The usual way of events of this name, if there is one: they must concern one funnel alone."""
+    def usually(self, name: str) -> tuple[Usual, ...]:
+        """The usual way of events of this name in each funnel that they concern; none if one of these has no such way for them."""
         concern = self.concerned[name]
-        if self.takes_all or concern is None or len(concern.matchers) > 1:
-            return None
-        return usual(concern.matchers[0], self.unit)
+        if self.takes_all or concern is None:
+            return ()
+        ways = [usual(matcher) for matcher in concern.matchers]
+        return tuple(way for way in ways if way is not None) if None not in ways else ()
 
     def repeated(self, event_id: str) -> bool:
         """Whether an event that no funnel looks at was seen lately; counts it then."""

@@ -17,7 +17,7 @@ from streams.engine.match import CompiledFunnel
 from streams.engine.standing import standing
 from streams.engine.state import FORMAT, UnitState, pack, unpack
 from streams.engine.unit import DAY, Changes, settle
-from streams.engine.usual import NO_DIMENSIONS, NO_MONEY, Alike, Usual, alike, endings, lane
+from streams.engine.usual import Alike, Usual, alike, endings, lane
 from streams.engine.wakes import Wakes
 from streams.engine.walk import KIND_END, KIND_ENTER
 
@@ -161,16 +161,12 @@ class Units:
         if self.finished:
             self.finished.pop(key, None)
 
-    def move_usually(self, how: Usual, offset: int, event: Event) -> bool:
-        """Does the event the usual way; False, and nothing is changed, if it isn't a usual one."""
-        clock, unit_id, ts = self.clock, how.unit_id(event), event.ts
-        horizon = clock.watermark - how.lateness
-        if ts < horizon or ts < clock.floor or not unit_id:
-            return False
-        key = "=" + unit_id
+    def move_usually(self, ways: tuple[Usual, ...], offset: int, event: Event, unit_id: str) -> bool:
+        """Does the event the usual way, in all of these funnels; False, and nothing is changed, if it isn't a usual one."""
+        key, clock = "=" + unit_id, self.clock
         due = cast("Lane", self.lane).move(
-            how.plan, key, offset, ts, event.event_id, unit_id, NO_DIMENSIONS if how.dims is None else how.dims(event),
-            NO_MONEY if how.money is None else how.money(event), event.consent, max(clock.floor, horizon),
+            tuple([way.said(event) for way in ways]), key, offset, event.ts, event.event_id, unit_id, event.consent,
+            clock.watermark, clock.floor,
         )  # fmt: skip
         if due:
             self.wakes.add(due, key)

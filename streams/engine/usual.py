@@ -22,14 +22,14 @@ from schemas.event import Event
 from schemas.funnel import Unit
 from schemas.remembered import Remembered
 from schemas.rows import Row
-from streams.engine.match import ID_OF, REVENUE, CompiledFunnel, Convert, Matcher
+from streams.engine.match import REVENUE, CompiledFunnel, Convert, Matcher
 from streams.engine.recent import Recent, RecentIds
 from streams.engine.state import FORMAT, Money, pack
 from streams.engine.unit import FOLD
 from streams.engine.walk import FORWARD, KIND_END, KIND_ENTER
 
 #: What the compiled part offers; to be raised with it, in both places.
-INTERFACE = 2
+INTERFACE = 3
 try:
     from streams.engine import _usual
 except ImportError:
@@ -68,16 +68,18 @@ _breakdowns: Remembered[bytes, tuple[str, ...]] = Remembered(msgspec.msgpack.Dec
 
 
 class Usual(msgspec.Struct, frozen=True):
-    """What is needed at hand to do events of one name the usual way: of one stage of one funnel.
+    """What is needed at hand to do events of one name the usual way in one funnel, of which they are one stage.
 
-    `plan`: what `_usual` goes by. `unit_id`: of an event, None or "" where it has none, or none that its sender gave. `dims`,
-    `money`: of an event, packed; None where there never are any."""
+    `plan`: what `_usual` goes by. `dims`, `money`: of an event, packed; None where there never are any."""
 
     plan: Any  # Plan, which is not there where it was not compiled
-    lateness: int
-    unit_id: Callable[[Event], str | None]
     dims: Callable[[Event], bytes] | None
     money: Callable[[Event], bytes] | None
+
+    def said(self, event: Event) -> tuple[Plan, bytes, bytes]:
+        """What the event says to the funnel, packed."""
+        dims = NO_DIMENSIONS if self.dims is None else self.dims(event)
+        return self.plan, dims, NO_MONEY if self.money is None else self.money(event)
 
 
 class Alike(msgspec.Struct, gc=False):
@@ -108,7 +110,7 @@ def alike(place: int, shape: int, row: bytes, *gathered: Any) -> Alike:
     return Alike(place, shape, _decode_row(row), *gathered)
 
 
-def usual(matcher: Matcher, unit: Unit) -> Usual | None:
+def usual(matcher: Matcher) -> Usual | None:
     """How to do events of this name the usual way; None where it is not open to them: what the event means must not depend on
     more than its name, and going on must need no more than the stage before and the window."""
     funnel, mask = matcher.funnel, matcher.always
@@ -129,9 +131,7 @@ def usual(matcher: Matcher, unit: Unit) -> Usual | None:
         found = funnel.money(event, mask)
         return NO_MONEY if found is None else pack(found)
 
-    return Usual(
-        plan, funnel.lateness, ID_OF[unit], dims if funnel.dimensions else None, money if valued else None,
-    )  # fmt: skip
+    return Usual(plan, dims if funnel.dimensions else None, money if valued else None)
 
 
 def plan_of(
@@ -199,7 +199,7 @@ class Readable(msgspec.Struct, frozen=True):
 def reading(readable: Readable, unit: Unit, known: dict[str, Any]) -> Reading | None:
     """Reads the records of a source that is keyed by this unit; None where there is no compiled part.
 
-    `known`: event name → Plan, None (no funnel looks at it), or False.
+    `known`: event name → its Plans, None (no funnel looks at it), or False.
     """
     if not COMPILED:
         return None

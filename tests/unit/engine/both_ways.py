@@ -47,7 +47,7 @@ class Side:
         if self.usual:
             self._count_the_usual(self.partition)
         else:
-            self.partition.usual = Known(lambda _name: None)
+            self.partition.usual = Known(lambda _name: ())
             self.partition.units.endings = {}
 
     def _count_the_usual(self, partition: Partition) -> None:

@@ -122,6 +122,21 @@ def shop(unit: Unit = Unit.SESSION, **settings: Any) -> tuple[Funnel, ...]:
     )
 
 
+def crowd(unit: Unit = Unit.SESSION, **settings: Any) -> tuple[Funnel, ...]:
+    """Funnels that share stages: as entry, on the way, and as the end of two."""
+    named = {"dimensions": ("channel", "device"), "window": 60_000, "lateness": 20_000} | settings
+    more: list[tuple[tuple[str, ...], str, dict[str, Any]]] = [
+        (("A", "C"), "h", {"lateness": 5_000, "dimensions": ()}), (("A", "B"), "i", {"window": 15_000}), (("B", "C"), "j", {}),
+    ]  # fmt: skip
+    return *shop(unit, **settings), *(
+        funnel(
+            *(stage(name, value="revenue" if name == names[-1] else None) for name in names), name=key,
+            version=f"{number:012x}", unit=unit, **(named | own),
+        )
+        for number, (names, key, own) in enumerate(more, 3)
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("workload", [dense(20_000), realistic(20_000)], ids=lambda workload: workload.name)
 def test_the_streams_of_the_benchmarks_need_no_python(workload: Workload) -> None:
     funnels = [
@@ -238,13 +253,14 @@ def damaged(rng: Random, text: bytes) -> bytes | None:
             return text[:at] + bytes([rng.randrange(256)]) + text[at + 1 :]
 
 
+@pytest.mark.parametrize("site", [shop, crowd])
 @pytest.mark.parametrize("unit", [Unit.SESSION, Unit.VISITOR, Unit.ACCOUNT])
 @pytest.mark.parametrize("settings", [{}, {"dimensions": ()}, {"dimensions": ("campaign", "url", "properties.n")}])
-def test_whatever_records_hold(unit: Unit, settings: dict[str, Any]) -> None:
+def test_whatever_records_hold(unit: Unit, settings: dict[str, Any], site: Callable[..., tuple[Funnel, ...]]) -> None:
     left = read = 0
     for number in range(12):
         rng = Random(f"{unit} {sorted(settings)} {number}")
-        both = BothReadings(*shop(unit, **settings), convert=rng.choice((no_rates, in_cents)))
+        both = BothReadings(*site(unit, **settings), convert=rng.choice((no_rates, in_cents)))
         got = T0 + 100_000_000 if number % 3 else T0 + 60_000
         step, visits = 0, Counter[str]()
         while step < 400:
@@ -256,6 +272,25 @@ def test_whatever_records_hold(unit: Unit, settings: dict[str, Any]) -> None:
         both.compare_counters()
         left, read = left + both.quick.left, read + both.read
     assert read - left > 250
+
+
+def test_events_of_several_funnels_need_no_python() -> None:
+    """Entered, gone on in and converted by one event, which some of its funnels may have begun earlier or ended already."""
+    both, step = BothReadings(*crowd(dimensions=("channel",))), 0
+    text = (
+        b'{"event":"%c","event_id":"e%d","timestamp":%d,"session_id":"u%d","channel":"p","revenue":5,"currency":"EUR"}'
+    )
+    for chunk in range(30):
+        records = []
+        for unit in range(chunk * 40, chunk * 40 + 40):
+            for name in (b"abc", b"ab", b"a")[unit % 3]:
+                records.append((b"u%d" % unit, text % (name, step, T0 + step * 900, unit)))
+                step += 1
+        both.feed_records(records).chunk()
+    both.compare_counters()
+    assert both.read == step == 2_400
+    assert both.quick.left == 3  # the first of each name
+    assert both.ends > 2_000
 
 
 @pytest.mark.parametrize("options", [

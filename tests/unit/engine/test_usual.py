@@ -246,7 +246,7 @@ def test_most_events_of_a_plain_workload_are_done_the_compiled_way() -> None:
 def test_what_is_not_usual_is_left_to_the_general_way() -> None:
     def open_to(definition: Funnel) -> dict[str, bool]:
         names = Partition("log", 0, definition.unit, [CompiledFunnel(definition)], {}).usual
-        return {name: names[name] is not None for name in "abcx"}
+        return {name: bool(names[name]) for name in "abcx"}
 
     every = dict.fromkeys("abc", True) | {"x": False}
     assert open_to(funnel(*A_TO_D[:3])) == every

@@ -27,8 +27,7 @@ SAID: tuple[Any, ...] = (7, 12, "e9", "v", DIMS, MONEY, True, 0)
 def plans_and_states() -> tuple[dict[str, Usual], list[bytes]]:
     """The plans of the events a to d, and states of many shapes: every stage, converted, alone or beside another funnel."""
     both, states = shapes()
-    found = {name: both.quick.partition.usual[name] for name in "abcd"}
-    return {name: one for name, one in found.items() if one is not None}, states
+    return {name: both.quick.partition.usual[name][0] for name in "abcd"}, states
 
 
 def shapes() -> tuple[Both, list[bytes]]:
@@ -53,6 +52,14 @@ def lane_of() -> Any:
     return lane
 
 
+def moved(
+    lane: Any, usual: Usual, offset: int, ts: int, event_id: str, unit_id: str, dims: bytes, money: bytes,
+    consent: bool | None, horizon: int,
+) -> Any:  # fmt: skip
+    """What the unit v is moved by such an event."""
+    return lane.move(((usual.plan, dims, money),), "=v", offset, ts, event_id, unit_id, consent, horizon, horizon)
+
+
 class Made:
     """What a move has made of a unit."""
 
@@ -60,7 +67,7 @@ class Made:
         self.changed: dict[str, bytes] = {}
         lane = lane_of()
         lane.begin({} if state is None else {"=v": state}, self.changed, set(), {})
-        self.due = lane.move(usual.plan, "=v", *said)
+        self.due = moved(lane, usual, *said)
         count, packed, *_ = lane.rows()
         self.rows = unpack_rows(count, packed) if self.due is not None else []
         assert bool(count) == bool(self.changed) == (self.due is not None)
@@ -70,7 +77,7 @@ def done_by(usual: Usual, state: bytes | None, *said: Any) -> int:
     """Whether it was done; fails where something was changed and it was not. What it makes of a damaged state may be no row."""
     lane, changed = lane_of(), dict[str, bytes]()
     lane.begin({} if state is None else {"=v": state}, changed, set(), {})
-    due = lane.move(usual.plan, "=v", *said)
+    due = moved(lane, usual, *said)
     count, packed, *_, groups = lane.rows()
     assert bool(count) == bool(packed) == bool(groups) == bool(changed) == (due is not None)
     return due is not None
@@ -218,10 +225,10 @@ def test_what_is_written_fits_as_it_grows_little_by_little(long: str, name: str,
 
 
 def arguments(usual: Usual) -> list[Any]:
-    return [usual.plan, "=v", *SAID]
+    return [((usual.plan, DIMS, MONEY),), "=v", 7, 12, "e9", "v", True, 0, 0]
 
 
-@pytest.mark.parametrize("place", range(10))
+@pytest.mark.parametrize("place", range(9))
 def test_arguments_of_another_type_are_refused(place: int) -> None:
     plans, states = plans_and_states()
     for name in "ab":
@@ -241,9 +248,16 @@ def test_so_are_too_few_or_too_many() -> None:
     usual = plans["a"]
     lane = lane_of()
     lane.begin({}, {}, set(), {})
-    for few in ((), SAID, (*arguments(usual), 1)):
-        with pytest.raises(TypeError, match="10 arguments"):
+    for few in ((), SAID[:5], (*arguments(usual), 1)):
+        with pytest.raises(TypeError, match="9 arguments"):
             lane.move(*few)
+    for funnel_says in ((), (usual.plan,), (usual.plan, DIMS), (DIMS, DIMS, MONEY), (usual.plan, "", MONEY, 1)):
+        with pytest.raises(TypeError):
+            lane.move((funnel_says,), *arguments(usual)[1:])
+    with pytest.raises(TypeError):
+        lane.move((DIMS,), *arguments(usual)[1:])
+    for none_or_too_many in ((), ((usual.plan, DIMS, MONEY),) * 65):
+        assert lane.move(none_or_too_many, *arguments(usual)[1:]) is None
     for place, wrong, error in ((2, 1 << 64, OverflowError), (4, "\ud800", UnicodeEncodeError)):
         said = arguments(usual)
         said[place] = wrong

@@ -21,16 +21,16 @@ from benchmarks.experiments.place import definition, loaded
 from benchmarks.experiments.plan import Plan
 from schemas.decode import DecodeOptions, Format, decoder
 from schemas.funnel import Unit
+from schemas.settings import Kafka
 from sinks.prometheus.counters import FunnelCounters
 from sinks.prometheus.labels import LabelPolicy
 from streams.engine.match import CompiledFunnel
 from streams.engine.partition import Partition
 from streams.engine.usual import Readable, gathered
-from streams.stream.chunks import CHUNK_RECORDS
 from streams.stream.effects import Effects
 from streams.stream.unit_log import slice_size
 
-CHUNK = CHUNK_RECORDS
+CHUNK = Kafka().chunk_records
 WARM = 2  # chunks that are not counted
 START = 1_748_822_400_000
 STEP = 1  # ms of event time between two events

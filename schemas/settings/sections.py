@@ -114,7 +114,11 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     key_password: Annotated[Secret, K(k.SECRET, "Password of the private key.")] = Secret()
     check_hostname: Annotated[bool, K(k.FLAG, "Whether the broker's certificate must name its host.")] = True
     chunk_records: Annotated[
-        int, K(k.integer(1, 1_000_000), "Most records of one fetch, which are worked on together.")
+        int,
+        K(
+            k.integer(1, 1_000_000),
+            "Most records that are worked on together: more cost less each, but hold the worker up for longer at a time.",
+        ),
     ] = 10_000
     fetch_wait: Annotated[
         int,

@@ -9,8 +9,6 @@ from faust.serializers.schemas import Schema
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
-#: Records of one chunk at most: bounds how long a chunk holds the event loop, and the size of its writes.
-CHUNK_RECORDS = 10_000
 #: Records that are worked on at a time. What they become fits into the processor's cache until it is packed; a whole chunk at
 #: a time costs twice as much. What is done in C is packed as it is made: there, more at a time have more in common for the counters.
 SLICE_RECORDS, WIDE_SLICE_RECORDS = 400, 2_000
@@ -64,7 +62,7 @@ class Chunk:
 
 
 class ChunkScheduler(DefaultSchedulingStrategy):
-    """Cuts what was fetched into chunks, and knows what each follows on."""
+    """Makes a chunk of what was fetched of a partition, and knows what it follows on."""
 
     def __init__(self) -> None:
         self._positions: dict[TP, int | None] = {}
@@ -77,15 +75,9 @@ class ChunkScheduler(DefaultSchedulingStrategy):
         """All chunks of a fetch, partitions in turn."""
         chunks: dict[TP, list[Any]] = {}
         for tp, fetched in records.items():
-            if not fetched:
-                continue
-            follows = self._positions.get(tp)
-            self._positions[tp] = fetched[-1].offset + 1
-            chunks[tp] = []
-            for start in range(0, len(fetched), CHUNK_RECORDS):
-                part = fetched[start : start + CHUNK_RECORDS]
-                chunks[tp].append(Chunk(tp, part, follows))
-                follows = part[-1].offset + 1
+            if fetched:
+                chunks[tp] = [Chunk(tp, fetched, self._positions.get(tp))]
+                self._positions[tp] = fetched[-1].offset + 1
         return super().iterate(chunks)
 
 

@@ -1,4 +1,4 @@
-/* The usual event, in C: a unit's first event, or one that goes one required stage further, in order.
+/* The usual event, in C: in each funnel that it concerns a unit's first event, or one that goes one required stage further, in order.
  *
  * Works on the packed state of streams/engine/state.py as it lies in the store, and writes the packed row of schemas/rows.py.
  * Whatever is not usual is left to streams/engine/unit.py: with the same outcome, byte for byte
@@ -537,7 +537,6 @@ typedef struct {
 
 static PyTypeObject *plan_type;
 
-
 static void forget_groups(Lane *lane) {
     for (int i = 0; i < lane->group_count; i++) {
         Group *group = &lane->groups[i];
@@ -655,8 +654,8 @@ static PyObject *state_of(Lane *lane, PyObject *key) {
     return packed;
 }
 
-/* Moves a unit by the first `count` of the lane's moves, in turn: by all of them, or not at all. 1: done, and `due` says when the unit is due, if that
- * is new, else 0. 0: not usual, nothing is changed. -1: an exception is set. */
+/* Moves a unit by the first `count` of the lane's moves, in turn: by all of them, or not at all. 1: done, and `due` says when the unit is
+ * due, if that is new, else 0. 0: not usual, nothing is changed. -1: an exception is set. */
 static int move_unit(Lane *lane, Py_ssize_t count, int64_t watermark, int64_t floor, PyObject *key, int64_t *due) {
     PyObject *held = state_of(lane, key);
     if (held == NULL && PyErr_Occurred()) return -1;
@@ -1041,6 +1040,11 @@ static void lane_dealloc(PyObject *self) {
     PyMem_Free(lane->rows.start);
     PyMem_Free(lane->drops.start);
     PyMem_Free(lane->record.start);
+    for (int i = 0; i < MOST_FUNNELS; i++) {
+        PyMem_Free(lane->moves[i].dims.start);
+        PyMem_Free(lane->moves[i].money.start);
+        PyMem_Free(lane->moves[i].state.start);
+    }
     Py_XDECREF(lane->drop_offs);
     Py_XDECREF(lane->store);
     Py_XDECREF(lane->changed);

@@ -137,6 +137,18 @@ def crowd(unit: Unit = Unit.SESSION, **settings: Any) -> tuple[Funnel, ...]:
     )  # fmt: skip
 
 
+def relay(unit: Unit = Unit.SESSION, **settings: Any) -> tuple[Funnel, ...]:
+    """Funnels of which one begins where the other ends."""
+    named = {"dimensions": ("channel", "device"), "window": 60_000, "lateness": 20_000} | settings
+    return tuple(
+        funnel(
+            stage(first), stage(second, value="revenue"), name=second, version=f"{number:012x}", unit=unit,
+            **(named | {"window": 60_000 // number}),
+        )
+        for number, (first, second) in enumerate((("A", "B"), ("B", "C"), ("C", "K")), 1)
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("workload", [dense(20_000), realistic(20_000)], ids=lambda workload: workload.name)
 def test_the_streams_of_the_benchmarks_need_no_python(workload: Workload) -> None:
     funnels = [
@@ -253,7 +265,7 @@ def damaged(rng: Random, text: bytes) -> bytes | None:
             return text[:at] + bytes([rng.randrange(256)]) + text[at + 1 :]
 
 
-@pytest.mark.parametrize("site", [shop, crowd])
+@pytest.mark.parametrize("site", [shop, crowd, relay])
 @pytest.mark.parametrize("unit", [Unit.SESSION, Unit.VISITOR, Unit.ACCOUNT])
 @pytest.mark.parametrize("settings", [{}, {"dimensions": ()}, {"dimensions": ("campaign", "url", "properties.n")}])
 def test_whatever_records_hold(unit: Unit, settings: dict[str, Any], site: Callable[..., tuple[Funnel, ...]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from collections import Counter
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -281,3 +282,20 @@ def test_what_it_refuses_is_left_as_it_was() -> None:
         offset = unpack(state).offset
         assert not done_by(plans["b"], state, offset, *SAID[1:])  # done already
     assert states == kept
+
+
+def test_a_partition_that_is_gone_leaves_no_memory() -> None:
+    plans, _ = plans_and_states()
+    long = "v" * 10_000
+
+    def one() -> None:
+        assert Made(plans["a"], None, 7, 12, "e", long, pack((long,)), NO_MONEY, None, 0).due
+
+    one()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for _ in range(50):
+        one()
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert grown < 20_000

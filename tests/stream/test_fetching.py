@@ -140,6 +140,24 @@ def test_damage_is_an_error_or_read_alike(damage: bytes, at: int, mended: bool) 
         assert value is None or value in data
 
 
+def test_what_is_cut_off_is_not_there() -> None:
+    """A broker ends an answer where its size is reached, within a batch."""
+    rows = [(place, b"k", b"v" * place, False) for place in range(4)]
+    whole = batch(0, rows) + batch(4, rows[:1])
+    for size in range(len(whole) + 1):
+        assert ours(whole[:size], 0, Random(size)) == stock(whole[:size], 0)
+        assert Batches(whole[:size]).has_next() == MemoryRecords(whole[:size]).has_next()
+        assert Batches(whole[:size]).size_in_bytes() == size
+
+
+@pytest.mark.parametrize("length", [-(1 << 31), -13, -1, 0, 4, 5, 48])
+def test_a_batch_too_short_for_its_head_is_damaged(length: int) -> None:
+    data = bytearray(batch(0, [(0, b"k", b"v" * 90, False)]))
+    struct.pack_into(">i", data, 8, length)
+    with pytest.raises(CorruptRecordException, match="head"):
+        ours(bytes(data), 0, Random(1))
+
+
 def test_damaged_batches_by_hand() -> None:
     records = usual.gathered(())
     body = batch(0, [(0, b"k", b"v", False)])[61:]

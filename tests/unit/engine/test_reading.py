@@ -137,6 +137,11 @@ def crowd(unit: Unit = Unit.SESSION, **settings: Any) -> tuple[Funnel, ...]:
     )  # fmt: skip
 
 
+def turned(unit: Unit = Unit.SESSION, **settings: Any) -> tuple[Funnel, ...]:
+    """The same, those that are due last, last."""
+    return crowd(unit, **settings)[::-1]
+
+
 def relay(unit: Unit = Unit.SESSION, **settings: Any) -> tuple[Funnel, ...]:
     """Funnels of which one begins where the other ends."""
     named = {"dimensions": ("channel", "device"), "window": 60_000, "lateness": 20_000} | settings
@@ -265,7 +270,7 @@ def damaged(rng: Random, text: bytes) -> bytes | None:
             return text[:at] + bytes([rng.randrange(256)]) + text[at + 1 :]
 
 
-@pytest.mark.parametrize("site", [shop, crowd, relay])
+@pytest.mark.parametrize("site", [shop, crowd, turned, relay])
 @pytest.mark.parametrize("unit", [Unit.SESSION, Unit.VISITOR, Unit.ACCOUNT])
 @pytest.mark.parametrize("settings", [{}, {"dimensions": ()}, {"dimensions": ("campaign", "url", "properties.n")}])
 def test_whatever_records_hold(unit: Unit, settings: dict[str, Any], site: Callable[..., tuple[Funnel, ...]]) -> None:

@@ -157,29 +157,34 @@ static Place object_end(Place at, Place end, Limits *limits, int texts, int *wid
 
 static int two(Place at) { return at[0] < '0' || at[0] > '9' || at[1] < '0' || at[1] > '9' ? -1 : (at[0] - '0') * 10 + at[1] - '0'; }
 
-/* 2025-06-02T10:20:30Z, with milliseconds or without, as ms since 1970; -1 for any other form. */
+/* 2025-06-02T10:20:30, with a fraction of a second or without, and Z, +02:00 or nothing (which is UTC, too), as ms since 1970, what is less cut
+ * off; -1 for any other form. */
 static int64_t iso_time(Place at, Py_ssize_t size) {
     static const int length[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    if ((size != 20 && size != 24) || at[4] != '-' || at[7] != '-' || at[10] != 'T' || at[13] != ':' || at[16] != ':' ||
-        at[size - 1] != 'Z')
-        return -1;
+    Place end = at + size, zone = at + 19;
+    if (size < 19 || at[4] != '-' || at[7] != '-' || (at[10] != 'T' && at[10] != ' ') || at[13] != ':' || at[16] != ':') return -1;
     int century = two(at), year = two(at + 2), month = two(at + 5), day = two(at + 8), hour = two(at + 11), minute = two(at + 14),
-        second = two(at + 17), ms = 0;
+        second = two(at + 17), ms = 0, east = 0;
     if (century < 19 || year < 0 || month < 1 || month > 12 || day < 1 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
         second < 0 || second > 59)
         return -1;
-    if (size == 24) {
-        int tens = two(at + 21);
-        if (at[19] != '.' || at[20] < '0' || at[20] > '9' || tens < 0) return -1;
-        ms = (at[20] - '0') * 100 + tens;
+    if (zone < end && *zone == '.') {
+        Place fraction = ++zone;
+        for (int worth = 100; zone < end && *zone >= '0' && *zone <= '9'; zone++, worth /= 10) ms += (*zone - '0') * worth;
+        if (zone == fraction || zone - fraction > 9) return -1;
     }
+    if (end - zone == 6 && (*zone == '+' || *zone == '-') && zone[3] == ':') {
+        int hours = two(zone + 1), minutes = two(zone + 4);
+        if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) return -1;
+        east = (hours * 60 + minutes) * (*zone == '-' ? -1 : 1);
+    } else if (zone != end && (end - zone != 1 || *zone != 'Z')) return -1;
     year += century * 100;
     int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (day > length[month - 1] + (month == 2 && leap)) return -1;
     int before = year - 1; /* whole years since 1 January of the year 1, which is 719,162 days before 1970 */
     int64_t days = (int64_t)before * 365 + before / 4 - before / 100 + before / 400 + day - 1 - 719162;
     for (int i = 0; i < month - 1; i++) days += length[i] + (i == 1 && leap);
-    return ((days * 24 + hour) * 60 + minute) * 60000 + second * 1000 + ms;
+    return ((days * 24 + hour) * 60 + minute - east) * 60000 + second * 1000 + ms;
 }
 
 /* Digits, with at most nine before and after the point, as an integer of 1/10^9; -1 for any other form. */

@@ -1,4 +1,4 @@
-/* The usual event, in C: in each funnel that it concerns a unit's first event, or one that goes one required stage further, in order.
+/* The usual event, in C: in each funnel that it concerns a unit's first event, or one that goes a stage further, in order.
  *
  * Works on the packed state of streams/engine/state.py as it lies in the store, and writes the packed row of schemas/rows.py.
  * Whatever is not usual is left to streams/engine/unit.py: with the same outcome, byte for byte
@@ -24,15 +24,16 @@ static Writer state_out;
 
 /* ---- the plan of one stage of one funnel --------------------------------------------------------------------------- */
 
-enum { HEAD, ENTER, STAGES, FORWARD, END, REACHED, PARTS };
+enum { HEAD, ENTER, STAGE, FORWARD, END, REACHED, PARTS };
 
 typedef struct {
     PyObject_HEAD
     int level, converts, place, last; /* `last`: the group that it was counted in last */
-    int64_t format, tag, window, lateness, most;
-    /* Of the rows, packed beforehand. HEAD: funnel and version; ENTER: kind and item; STAGES: from and to; FORWARD: direction
+    int64_t format, tag, window, lateness, most, optional; /* `optional`: which levels are, bit by bit */
+    /* Of the rows, packed beforehand. HEAD: funnel and version; ENTER: kind and item; STAGE: the stage reached; FORWARD: direction
      * and outcome. Of the end that a conversion writes, END: kind and item; REACHED: stages. */
     PyObject *parts[PARTS];
+    PyObject *names; /* of the stages before it, packed */
     PyObject *salt; /* of attempt ids */
     /* For records that Python has not decoded: the fields of the breakdown, None where more must be read; what turns the money of
      * the stage into the reporting currency, None where it has none. */
@@ -54,6 +55,7 @@ typedef struct {
 typedef struct {
     Place id, dims;
     Py_ssize_t dims_size;
+    PyObject *from; /* the stage that it came from, packed; NULL: none */
     int64_t entry, number, session_start, reached, duration, due;
     int recovered, consent;
     unsigned char fresh_id[16]; /* of the attempt that this event opens */
@@ -124,7 +126,9 @@ static void put_no_money(Writer *w) { put(w, "\xc0\xa0\xc0\xa0", 4); }
 /* The stage that was reached, with its money. */
 static void put_enter(Writer *w, Plan *plan, Said *said, Told *told) {
     put_row_head(w, plan, said, told, ENTER);
-    put_part(w, plan->parts[STAGES]);
+    if (told->from == NULL) *w->at++ = 0xa0;
+    else put_part(w, told->from);
+    put_part(w, plan->parts[STAGE]);
     put_int(w, plan->level);
     put_int(w, told->reached);
     put_part(w, plan->parts[FORWARD]);
@@ -205,6 +209,7 @@ static PyObject *drop_off_of(Writer *w, Plan *plan, Said *said, Told *told) {
 static int ready_for_rows(Writer *w, Plan *plan, Said *said, Told *told) {
     Py_ssize_t room = 512 + said->event_id_size + said->unit_id_size + said->dims_size + 2 * told->dims_size + said->money_size;
     for (int i = 0; i < PARTS; i++) room += PyBytes_Size(plan->parts[i]);
+    if (told->from != NULL) room += PyBytes_Size(told->from);
     return ready(w, 2 * room);
 }
 
@@ -313,6 +318,7 @@ static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, i
     told->number = told->reached = 1;
     told->session_start = told->recovered = told->consent = 0;
     told->duration = -1;
+    told->from = NULL;
     return 1;
 }
 
@@ -326,7 +332,50 @@ static int contains(Place hay, Py_ssize_t size, const char *needle, Py_ssize_t l
     return 0;
 }
 
-/* One required stage further, in order, within the window. As `begin`. `alone`: this is the event's only funnel. */
+/* Levels that an attempt can have: 62, and what `reached` has bits for. */
+#define LEVELS 63
+
+/* Times of an attempt's chains, by level: when each started, or came so far; -1 where none did. */
+typedef struct {
+    int64_t of[LEVELS];
+    Py_ssize_t count;
+    Place at, end; /* packed */
+} Chains;
+
+/* Returns 0 if it is no such array. */
+static int read_chains(Reader *r, Chains *chains) {
+    chains->count = read_array(r);
+    if (chains->count < 1 || chains->count > LEVELS) return 0;
+    chains->at = r->at;
+    for (Py_ssize_t i = 0; i < chains->count; i++) chains->of[i] = read_int(r);
+    chains->end = r->at;
+    return 1;
+}
+
+/* And that of the plan's level, which is a new one. */
+static void put_chains(Writer *w, Plan *plan, const Chains *chains, int64_t own) {
+    put_count(w, plan->level + 1, 0x90, 0xdc);
+    put(w, chains->at, chains->end - chains->at);
+    for (Py_ssize_t left_out = chains->count; left_out < plan->level; left_out++) put_int(w, -1);
+    put_int(w, own);
+}
+
+/* The level whose chain can move to the plan's level now and started last (equal: the higher one); -1 if none can: `best_source` of walk.py. */
+static int source_of(Plan *plan, const Chains *starts, int64_t now) {
+    int best = -1;
+    int64_t newest = -1;
+    for (int source = plan->level - 1; source >= 0; source--) {
+        int64_t start = source < starts->count ? starts->of[source] : -1;
+        if (start > newest && now - start <= plan->window) {
+            best = source;
+            newest = start;
+        }
+        if (!(plan->optional >> source & 1)) break;
+    }
+    return best;
+}
+
+/* A stage further, past none that is required, in order, within the window. As `begin`. `alone`: this is the event's only funnel. */
 static int advance(
     Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int64_t horizon, int before, int alone, Told *told, Writer *w) {
     Reader reader = {packed, packed + packed_size, 0}, *r = &reader;
@@ -348,17 +397,12 @@ static int advance(
     Place walk_at = r->at;
     if (read_array(r) != 7) return 0;
     Place attempt_at = r->at, consent_at;
-    if (!read_attempt(r, told, &consent_at) || read_array(r) != level) return 0;
-    Place starts = r->at;
-    int64_t start = -1, time = -1;
-    for (int i = 0; i < level; i++) start = read_int(r);
-    Place starts_end = r->at;
-    if (read_array(r) != level) return 0;
-    Place times = r->at;
-    for (int i = 0; i < level; i++) time = read_int(r);
-    Place times_end = r->at;
+    if (!read_attempt(r, told, &consent_at)) return 0;
+    Chains starts, times;
+    if (!read_chains(r, &starts) || starts.count > level || !read_chains(r, &times) || times.count != starts.count) return 0;
     told->reached = read_int(r);
-    if (read_int(r) != level - 1 || read_int(r) != level - 1) return 0;
+    int64_t current = starts.count - 1;
+    if (read_int(r) != current || read_int(r) != current) return 0;
     Place deadline_at = r->at;
     int64_t deadline = read_int(r), now = said->ts - told->entry;
     skip(r); /* why it would end */
@@ -381,7 +425,9 @@ static int advance(
     read_int(r);
     Place others_at = r->at;
     r->at = floor_at;
-    if (r->odd || peek(r) != 0xc0 || deadline < said->ts || start < 0 || now - start > plan->window) return 0;
+    if (r->odd || peek(r) != 0xc0 || deadline < said->ts) return 0;
+    int source = source_of(plan, &starts, now);
+    if (source < 0) return 0;
     int fresh = newest < horizon || count < 1; /* nothing that could still be changed: the walk so far is the base */
     if (count < 0 || (!fresh && (count >= plan->most || said->ts <= newest))) return 0;
     if (!fresh && contains(pending, size, said->event_id, said->event_id_size)) return 0;
@@ -389,11 +435,12 @@ static int advance(
     told->due = 0; /* it is in the calendar, and no later */
     if (quiet && wake != said->ts + plan->window + plan->lateness) wake = told->due = said->ts + plan->window + plan->lateness;
     if (quiet && wake == 0) return 0; /* see begin */
-    told->duration = now - time;
+    told->duration = now - times.of[source];
+    told->from = PyTuple_GetItem(plan->names, (Py_ssize_t)current);
     told->reached |= (int64_t)1 << level;
 
     w->at = w->start;
-    if (!ready(w, 2 * packed_size + 128 + said->event_id_size + said->dims_size + 2 * said->money_size)) return -1;
+    if (!ready(w, 2 * packed_size + 256 + said->event_id_size + said->dims_size + 2 * said->money_size)) return -1;
     put(w, packed, offset_at - packed);
     put_int(w, said->offset);
     put_int(w, wake);
@@ -408,12 +455,8 @@ static int advance(
     } else {
         put(w, rest, consent_at - rest);
         put_bool(w, said->consent < 0 ? told->consent : said->consent);
-        put_count(w, level + 1, 0x90, 0xdc);
-        put(w, starts, starts_end - starts);
-        put_int(w, start);
-        put_count(w, level + 1, 0x90, 0xdc);
-        put(w, times, times_end - times);
-        put_int(w, now);
+        put_chains(w, plan, &starts, starts.of[source]);
+        put_chains(w, plan, &times, now);
         put_int(w, told->reached);
         put_int(w, level);
         put_int(w, level);
@@ -450,20 +493,23 @@ static int find_order(Said *said) {
 }
 
 /* Plan(level, converts, format, tag, window, lateness, most pending hits, salt, place, fields of the dimensions or None, converter of
- * its money or None, what surrounds a drop-off's contents, the parts) */
+ * its money or None, what surrounds a drop-off's contents, which levels are optional, names of the stages before it, the parts) */
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    PyObject *parts[PARTS], *salt, *fields, *convert, *dropped;
+    PyObject *parts[PARTS], *salt, *fields, *convert, *dropped, *names;
     int level, converts, place;
-    long long format, tag, window, lateness, most;
+    long long format, tag, window, lateness, most, optional;
     if (kwargs != NULL && PyDict_Size(kwargs) > 0) return PyErr_Format(PyExc_TypeError, "Plan takes no keywords");
     if (!PyArg_ParseTuple(
-            args, "ipLLLLLSiOOO!SSSSSS", &level, &converts, &format, &tag, &window, &lateness, &most, &salt, &place, &fields, &convert,
-            &PyTuple_Type, &dropped, &parts[HEAD], &parts[ENTER], &parts[STAGES], &parts[FORWARD], &parts[END], &parts[REACHED]))
+            args, "ipLLLLLSiOOO!LO!SSSSSS", &level, &converts, &format, &tag, &window, &lateness, &most, &salt, &place, &fields, &convert,
+            &PyTuple_Type, &dropped, &optional, &PyTuple_Type, &names, &parts[HEAD], &parts[ENTER], &parts[STAGE], &parts[FORWARD], &parts[END], &parts[REACHED]))
         return NULL;
     if (level < 0 || level > 62) return PyErr_Format(PyExc_ValueError, "levels are 0 to 62, not %d", level);
+    if (PyTuple_Size(names) != level) return PyErr_Format(PyExc_ValueError, "%zd names of %d stages", PyTuple_Size(names), level);
     if (fields != Py_None && !PyBytes_Check(fields)) return PyErr_Format(PyExc_TypeError, "fields are bytes or None");
     for (Py_ssize_t i = 0; i < PyTuple_Size(dropped); i++)
         if (!PyBytes_Check(PyTuple_GetItem(dropped, i))) return PyErr_Format(PyExc_TypeError, "a drop-off's parts are bytes");
+    for (Py_ssize_t i = 0; i < level; i++)
+        if (!PyBytes_Check(PyTuple_GetItem(names, i))) return PyErr_Format(PyExc_TypeError, "names are bytes");
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Plan *plan = (Plan *)alloc(type, 0);
     if (plan == NULL) return NULL;
@@ -475,6 +521,8 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     plan->window = window;
     plan->lateness = lateness;
     plan->most = most;
+    plan->optional = optional;
+    plan->names = Py_NewRef(names);
     plan->salt = Py_NewRef(salt);
     plan->fields = Py_NewRef(fields);
     plan->convert = Py_NewRef(convert);
@@ -491,6 +539,7 @@ static void plan_dealloc(PyObject *self) {
     Py_XDECREF(plan->fields);
     Py_XDECREF(plan->convert);
     Py_XDECREF(plan->dropped);
+    Py_XDECREF(plan->names);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
@@ -530,7 +579,7 @@ typedef struct {
  * `edge`; `dues`: new ones, (when, key). `recent`: ids of events that no funnel looks at. `moved`: how many of the last AHEAD records have moved
  * a unit. */
 typedef struct {
-    int64_t offset, watermark, floor, edge, first_due, read, repeated, ts, moved;
+    int64_t offset, watermark, floor, edge, first_due, read, repeated, bots, ts, moved;
     PyObject *endings, *near, *dues;
     Recent *recent;
 } Now;
@@ -777,6 +826,7 @@ static int settle_funnel(const Now *now, Reader *r, Ended *ended, int64_t *due, 
     int settled = count > 0 && newest < horizon, ends = *open && deadline < horizon;
     if (count > plan->most && !settled) return 0;
     ended->plan = NULL;
+    told->from = NULL;
     if (ends) {
         if (highest != current || reason != 0) return 0;
         ended->plan = plan;
@@ -1166,7 +1216,18 @@ static int read_money(Reading *reading, Record *record, Move *m) {
     return 1;
 }
 
-/* Reads a record: its key must be its unit's id, its time within bounds, and it must come from a visitor. 1, 0 (unusual), -1. */
+/* Whether its user agent is that of a bot, or of the site's own people. 1, 0, or -1 with an exception set; 2: it can't be told from here. */
+static int is_bot(Reading *reading, Text *agent) {
+    if (agent->size == 0) return 0;
+    if (agent->escaped) return 2;
+    PyObject *internal = PyObject_CallFunction(reading->is_internal, "s#", (const char *)agent->at, agent->size);
+    if (internal == NULL) return -1;
+    int bot = PyObject_IsTrue(internal);
+    Py_DECREF(internal);
+    return bot;
+}
+
+/* Reads a record: its key must be its unit's id, and its time within bounds. 1, 0 (unusual), -1. */
 static int read_checked(Reading *reading, const Fetched *got, Record *record, Text **unit) {
     if (got->value == NULL || !read_record(got->value, got->value_size, &reading->limits, record)) return 0;
     if (record->ts < reading->earliest || record->ts > got->timestamp + reading->max_ahead) return 0;
@@ -1178,15 +1239,6 @@ static int read_checked(Reading *reading, const Fetched *got, Record *record, Te
     if (record->text[CURRENCY].at != NULL) {
         int found = is_currency(reading, &record->text[CURRENCY]);
         if (found <= 0) return found;
-    }
-    Text *agent = &record->text[USER_AGENT];
-    if (agent->size > 0) {
-        if (agent->escaped) return 0;
-        PyObject *internal = PyObject_CallFunction(reading->is_internal, "s#", (const char *)agent->at, agent->size);
-        if (internal == NULL) return -1;
-        int left_out = PyObject_IsTrue(internal);
-        Py_DECREF(internal);
-        if (left_out) return left_out < 0 ? -1 : 0;
     }
     return 1;
 }
@@ -1211,10 +1263,11 @@ static PyObject *known_of(Reading *reading, Text *name) {
     return found;
 }
 
-/* Counts an event that no funnel looks at, if its id was seen lately. 1 or -1. */
-static int note(Text *id, Now *now) {
+/* Counts an event that no funnel looks at, if its id was seen lately, or else if it is a bot's. 1 or -1. */
+static int note(Text *id, int bot, Now *now) {
     int seen = recent_take(now->recent, id->at, (size_t)id->size);
     now->repeated += seen > 0;
+    now->bots += bot && seen == 0;
     return seen < 0 ? -1 : 1;
 }
 
@@ -1259,10 +1312,13 @@ static int take_record(Lane *lane, Reading *reading, const Fetched *got, Now *no
     Text *unit;
     if (got->offset <= now->offset) return 0;
     int usual = read_checked(reading, got, &record, &unit);
+    int bot = usual > 0 ? is_bot(reading, &record.text[USER_AGENT]) : 0;
+    if (bot < 0 || bot > 1) usual = bot < 0 ? -1 : 0;
     if (usual > 0) {
         PyObject *how = known_of(reading, &record.text[EVENT]);
         if (how == NULL) usual = -1;
-        else if (how == Py_None) usual = note(&record.text[EVENT_ID], now);
+        else if (how == Py_False) usual = 0;
+        else if (bot || how == Py_None) usual = note(&record.text[EVENT_ID], bot, now);
         else if (PyTuple_Check(how)) usual = step(lane, reading, how, got->offset, &record, unit, now);
         else usual = 0;
     }
@@ -1271,7 +1327,7 @@ static int take_record(Lane *lane, Reading *reading, const Fetched *got, Now *no
     now->ts = record.ts;
     now->read++;
     if (record.ts > got->timestamp) record.ts = got->timestamp; /* one visitor's clock that is ahead must not make everybody else late */
-    if (record.ts > now->watermark) now->watermark = record.ts;
+    if (record.ts > now->watermark && !bot) now->watermark = record.ts;
     return 1;
 }
 
@@ -1301,7 +1357,8 @@ static int look_ahead(Lane *lane, const Fetched *items, Py_ssize_t count) {
 }
 
 /* reading.take(lane, records, from, offset, watermark, floor, endings, near, edge, recent ids): takes records, and settles the units that are
- * due after each, for as long as all is usual. `endings` is None where units are not to be settled. (the place of the next, whether that is unusual, offset, watermark, read, repeated, the last one's time, [(due, key)]) */
+ * due after each, for as long as all is usual. `endings` is None where units are not to be settled. (the place of the next, whether that is unusual, offset, watermark, read,
+ * repeated, bots, the last one's time, [(due, key)]) */
 static PyObject *reading_take(PyObject *self, PyObject *args) {
     Reading *reading = (Reading *)self;
     PyObject *lane;
@@ -1343,8 +1400,8 @@ static PyObject *reading_take(PyObject *self, PyObject *args) {
         return NULL;
     }
     return Py_BuildValue(
-        "(nNLLLLLN)", at, PyBool_FromLong(usual == 0), (long long)now.offset, (long long)now.watermark, (long long)now.read, (long long)now.repeated,
-        (long long)now.ts, now.dues);
+        "(nNLLLLLLN)", at, PyBool_FromLong(usual == 0), (long long)now.offset, (long long)now.watermark, (long long)now.read, (long long)now.repeated,
+        (long long)now.bots, (long long)now.ts, now.dues);
 }
 
 /* Reading(known, fields of the unit's id, earliest, max_ahead, max_bytes, longest id, most properties, marks, networks, hosts,

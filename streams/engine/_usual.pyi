@@ -44,8 +44,8 @@ crc32c: Callable[..., int] | None  # what, from where, to where if not to its en
 class Plan:
     def __init__(
         self, level: int, converts: bool, fmt: int, tag: int, window: int, lateness: int, most: int, salt: bytes, place: int,
-        fields: bytes | None, convert: Callable[[int, str, int], int | None] | None, dropped: tuple[bytes, ...], /,
-        *parts: bytes,
+        fields: bytes | None, convert: Callable[[int, str, int], int | None] | None, dropped: tuple[bytes, ...], optional: int,
+        names: tuple[bytes, ...], /, *parts: bytes,
     ) -> None: ...  # fmt: skip
 
 class Lane:
@@ -80,4 +80,4 @@ class Reading:
     def take(
         self, lane: Lane, records: Records, at: int, offset: int, watermark: int, floor: int,
         endings: dict[int, tuple[Plan, ...]] | None, near: list[tuple[int, str]], edge: int, recent: Recent, /,
-    ) -> tuple[int, bool, int, int, int, int, int, list[tuple[int, str]]]: ...  # fmt: skip
+    ) -> tuple[int, bool, int, int, int, int, int, int, list[tuple[int, str]]]: ...  # fmt: skip

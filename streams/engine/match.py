@@ -206,10 +206,6 @@ class CompiledFunnel:
         self.last = len(stages) - 1
         self.optional = [stage.optional for stage in stages]
         self.within = [stage.within for stage in stages]
-        # Levels that are reached from the one before alone, at any time within the window.
-        self.straight = [
-            level > 0 and not stages[level - 1].optional and stage.within is None for level, stage in enumerate(stages)
-        ]
         self.valued = sum(1 << index for index, stage in enumerate(stages) if stage.value)
         self.amounts = [amount_reader(stage.value or REVENUE) for stage in stages]
         self.dimensions = definition.dimensions

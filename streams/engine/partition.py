@@ -145,7 +145,7 @@ class Partition:
     def take_usual(self, reading: Reading, records: Records, at: int) -> tuple[int, bool]:
         """Takes records from there on. The place of the first that was not taken, and whether that is an unusual one."""
         clock, wakes, units = self.clock, self.wakes, self.units
-        at, unusual, offset, watermark, read, repeated, seen, dues = reading.take(
+        at, unusual, offset, watermark, read, repeated, bots, seen, dues = reading.take(
             cast("Lane", units.lane),
             records,
             at,
@@ -161,6 +161,7 @@ class Partition:
             self.meta.offset, clock.watermark, self.seen = offset, watermark, seen
             self.tally.read += read
             self.tally.repeated += repeated
+            self.tally.bot += bots
             for due, key in dues:
                 wakes.add(due, key)
         units.wake_up(offset)

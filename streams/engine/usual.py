@@ -1,4 +1,4 @@
-"""The usual event: a unit's first, or one that goes a required stage further, in order. Four of five are, and `_usual` does them in C:
+"""The usual event: a unit's first, or one that goes a stage further, in order. Most are, and `_usual` does them in C:
 those of records that nothing is unusual about without decoding them in Python at all.
 
 Without it (no compiler was there when the package was installed) unit.py does all alike, only slower: never with another
@@ -112,12 +112,12 @@ def alike(place: int, shape: int, row: bytes, *gathered: Any) -> Alike:
 
 def usual(matcher: Matcher) -> Usual | None:
     """How to do events of this name the usual way; None where it is not open to them: what the event means must not depend on
-    more than its name, and going on must need no more than the stage before and the window."""
+    more than its name, and going on must need no more than the stages before and the window."""
     funnel, mask = matcher.funnel, matcher.always
     level = mask.bit_length() - 1
     if not COMPILED or not matcher.plain or matcher.exclude or matcher.refund or mask != 1 << level:
         return None
-    if funnel.strict or funnel.unordered or funnel.timed or not funnel.last or (level and not funnel.straight[level]):
+    if funnel.strict or funnel.unordered or funnel.timed or not funnel.last:
         return None
     valued = bool(mask & funnel.valued)
     in_revenue = funnel.definition.stages[level].value in (None, REVENUE)
@@ -140,10 +140,11 @@ def plan_of(
     """What `_usual` goes by at one level of a funnel. `fields`: of its breakdown. `convert`: of the money of its stage, if it has any."""
     name = pack(funnel.levels[level])
     dropped = drop_off.parts(funnel.name, funnel.version, funnel.levels[level], funnel.dimensions)
+    optional = sum(1 << place for place, left_out in enumerate(funnel.optional) if left_out)
     return _usual.Plan(
         level, level == funnel.last, FORMAT, funnel.tag, funnel.window, funnel.lateness, FOLD, funnel.salt.encode(), place,
-        fields, convert, dropped, pack(funnel.name) + pack(funnel.version), pack(KIND_ENTER) + name,
-        pack(funnel.levels[level - 1] if level else "") + name, pack(FORWARD) + pack(""), pack(KIND_END) + pack(""), name + name,
+        fields, convert, dropped, optional, tuple(map(pack, funnel.levels[:level])), pack(funnel.name) + pack(funnel.version), pack(KIND_ENTER) + name,
+        name, pack(FORWARD) + pack(""), pack(KIND_END) + pack(""), name + name,
     )  # fmt: skip
 
 

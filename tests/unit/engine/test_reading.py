@@ -142,6 +142,18 @@ def turned(unit: Unit = Unit.SESSION, **settings: Any) -> tuple[Funnel, ...]:
     return crowd(unit, **settings)[::-1]
 
 
+def short_cuts(unit: Unit = Unit.SESSION, **settings: Any) -> tuple[Funnel, ...]:
+    """Stages that may be left out, several in a row."""
+    named = {"dimensions": ("channel", "device"), "window": 60_000, "lateness": 20_000} | settings
+    return (
+        funnel(stage("A"), stage("B", optional=True), stage("C"), stage("K"), unit=unit, **named),
+        funnel(
+            stage("A"), stage("K", optional=True), stage("B", optional=True), stage("L", optional=True), stage("C", value="revenue"),
+            name="g", version="000000000002", unit=unit, **named,
+        ),
+    )  # fmt: skip
+
+
 def relay(unit: Unit = Unit.SESSION, **settings: Any) -> tuple[Funnel, ...]:
     """Funnels of which one begins where the other ends."""
     named = {"dimensions": ("channel", "device"), "window": 60_000, "lateness": 20_000} | settings
@@ -193,7 +205,11 @@ TIMES: tuple[Any, ...] = (
     T0 // 1000, T0 * 1000, float(T0), "2025-06-02T00:00:01Z", "2025-06-02T00:00:01.250Z", "2025-06-02T00:00:01.25Z", "2025-06-02 00:00:01Z",
     "2025-06-02T02:00:01+02:00", "2025-02-29T00:00:00Z", "2024-02-29T00:00:00Z", "2025-06-31T00:00:00Z", "2025-06-02T24:00:00Z",
     "2025-06-02T23:59:60Z", str(T0), -T0, 0, None, "", True, "soon", T0 + 200_000_000, T0 - 2_000_000, "1969-12-31T23:59:59Z",
-    "0000-01-01T00:00:00Z",
+    "0000-01-01T00:00:00Z", "2025-06-02T00:00:01.698000Z", "2025-06-02T00:00:01.698999Z", "2025-06-02T00:00:01.6Z", "2025-06-02T00:00:01.123456789Z",
+    "2025-06-02T00:00:01.1234567890Z", "2025-06-02T00:00:01.Z", "2025-06-02T00:00:01", "2025-06-02T00:00:01.698000", "2025-06-02T00:00:01+00:00",
+    "2025-06-02T00:00:01.698+00:00", "2025-06-01T22:30:01.698-01:30", "2025-06-02T14:00:01+14:00", "2025-06-02T02:00:01+0200", "2025-06-02T02:00:01+02",
+    "2025-06-02T02:00:01+02:00:30", "2025-06-02T02:00:01+24:00", "2025-06-02T02:00:01+02:60", "2025-06-02T00:00:01Zz", "2025-06-02T00:00:01z",
+    "2025-06-02T00:00", "2025-06-02t00:00:01Z", "2025-06-02T00:00:01,5Z", "2025-06-02T00:00:01 UTC", "2025-06-02T00:00:0", "2025-06-02T00:00:01-00:00",
 )  # fmt: skip
 AMOUNTS: tuple[Any, ...] = (
     0, 1, 5.25, 19.99, 999_999_999, 1_000_000_000, 10**18, -1, 1e3, 1.123456789, 1.1234567891, "7.50", "", None, True, [1], 1e400, 12345678901234567890,
@@ -270,7 +286,32 @@ def damaged(rng: Random, text: bytes) -> bytes | None:
             return text[:at] + bytes([rng.randrange(256)]) + text[at + 1 :]
 
 
-@pytest.mark.parametrize("site", [shop, crowd, turned, relay])
+@pytest.mark.parametrize("written", [one for one in TIMES if isinstance(one, str)])
+def test_times_as_sites_write_them(written: str) -> None:
+    both = BothReadings(*shop(), options=DecodeOptions(earliest=-(1 << 60)))
+    record = b'{"event":"a","event_id":"%s","timestamp":"%s","session_id":"%s"}'
+    for unit in (b"u", b"v"):
+        both.feed_records([(unit, record % (unit, written.encode(), unit))], 1 << 45).chunk()
+    both.compare_counters()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2025-06-02T00:00:01.698000Z",
+        "2025-06-02T02:00:01+02:00",
+        "2025-06-02 00:00:01.5",
+        "2025-06-02T00:00:01.123456789-09:30",
+    ],
+)
+def test_times_of_the_usual_forms_need_no_python(written: str) -> None:
+    both = BothReadings(*shop())
+    record = b'{"event":"a","event_id":"%s","timestamp":"%s","session_id":"%s"}'
+    both.feed_records([(unit, record % (unit, written.encode(), unit)) for unit in (b"u", b"v", b"w")]).chunk()
+    assert (both.quick.left, both.read) == (1, 3)
+
+
+@pytest.mark.parametrize("site", [shop, crowd, turned, short_cuts, relay])
 @pytest.mark.parametrize("unit", [Unit.SESSION, Unit.VISITOR, Unit.ACCOUNT])
 @pytest.mark.parametrize("settings", [{}, {"dimensions": ()}, {"dimensions": ("campaign", "url", "properties.n")}])
 def test_whatever_records_hold(unit: Unit, settings: dict[str, Any], site: Callable[..., tuple[Funnel, ...]]) -> None:
@@ -289,6 +330,26 @@ def test_whatever_records_hold(unit: Unit, settings: dict[str, Any], site: Calla
         both.compare_counters()
         left, read = left + both.quick.left, read + both.read
     assert read - left > 250
+
+
+def test_bots_are_counted_without_python() -> None:
+    """Once each, and whatever their clocks say nobody else is late by it."""
+    both = BothReadings(*shop())
+    record = b'{"event":"%s","event_id":"e%d","timestamp":%d,"session_id":"u","user_agent":"%s"}'
+    person, bot = b"Mozilla/5.0 (X11; Linux x86_64) Firefox/127.0", b"Googlebot/2.1"
+    both.feed_records([(b"u", record % (name, -1, T0, person)) for name in (b"x", b"a")]).chunk()
+    both.feed_records(
+        [
+            (b"u", record % (name, number % 30, T0 + number * 1_000, bot))
+            for number in range(60)
+            for name in (b"x", b"a")
+        ]
+    )
+    assert both.quick.left == 2  # the first of each name
+    tally = both.quick.partition.tally
+    assert (tally.bot, tally.repeated) == (30, 90)
+    assert both.quick.partition.clock.watermark == T0
+    both.chunk().compare_counters()
 
 
 def test_events_of_several_funnels_need_no_python() -> None:

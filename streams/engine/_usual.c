@@ -1,4 +1,4 @@
-/* The usual event, in C: in each funnel that it concerns a unit's first event, or one that goes a stage further, in order.
+/* The usual event, in C: in each funnel that it concerns a unit's first event, or one that goes a stage further or stays, in order.
  *
  * Works on the packed state of streams/engine/state.py as it lies in the store, and writes the packed row of schemas/rows.py.
  * Whatever is not usual is left to streams/engine/unit.py: with the same outcome, byte for byte
@@ -57,7 +57,7 @@ typedef struct {
     Py_ssize_t dims_size;
     PyObject *from; /* the stage that it came from, packed; NULL: none */
     int64_t entry, number, session_start, reached, duration, due;
-    int recovered, consent;
+    int recovered, consent, stays; /* `stays`: nothing new is reached, so that there is no row */
     unsigned char fresh_id[16]; /* of the attempt that this event opens */
 } Told;
 
@@ -319,6 +319,7 @@ static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, i
     told->session_start = told->recovered = told->consent = 0;
     told->duration = -1;
     told->from = NULL;
+    told->stays = 0;
     return 1;
 }
 
@@ -339,25 +340,21 @@ static int contains(Place hay, Py_ssize_t size, const char *needle, Py_ssize_t l
 typedef struct {
     int64_t of[LEVELS];
     Py_ssize_t count;
-    Place at, end; /* packed */
 } Chains;
 
 /* Returns 0 if it is no such array. */
 static int read_chains(Reader *r, Chains *chains) {
     chains->count = read_array(r);
     if (chains->count < 1 || chains->count > LEVELS) return 0;
-    chains->at = r->at;
     for (Py_ssize_t i = 0; i < chains->count; i++) chains->of[i] = read_int(r);
-    chains->end = r->at;
     return 1;
 }
 
-/* And that of the plan's level, which is a new one. */
+/* The plan's level has this one now; it may be a new level. */
 static void put_chains(Writer *w, Plan *plan, const Chains *chains, int64_t own) {
-    put_count(w, plan->level + 1, 0x90, 0xdc);
-    put(w, chains->at, chains->end - chains->at);
-    for (Py_ssize_t left_out = chains->count; left_out < plan->level; left_out++) put_int(w, -1);
-    put_int(w, own);
+    Py_ssize_t count = chains->count > plan->level ? chains->count : plan->level + 1;
+    put_count(w, count, 0x90, 0xdc);
+    for (Py_ssize_t i = 0; i < count; i++) put_int(w, i == plan->level ? own : i < chains->count ? chains->of[i] : -1);
 }
 
 /* The level whose chain can move to the plan's level now and started last (equal: the higher one); -1 if none can: `best_source` of walk.py. */
@@ -375,7 +372,8 @@ static int source_of(Plan *plan, const Chains *starts, int64_t now) {
     return best;
 }
 
-/* A stage further, past none that is required, in order, within the window. As `begin`. `alone`: this is the event's only funnel. */
+/* A stage further, past none that is required, or the stage where the unit is, in order, within the window. As `begin`. `alone`: this is the
+ * event's only funnel. */
 static int advance(
     Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int64_t horizon, int before, int alone, Told *told, Writer *w) {
     Reader reader = {packed, packed + packed_size, 0}, *r = &reader;
@@ -399,13 +397,15 @@ static int advance(
     Place attempt_at = r->at, consent_at;
     if (!read_attempt(r, told, &consent_at)) return 0;
     Chains starts, times;
-    if (!read_chains(r, &starts) || starts.count > level || !read_chains(r, &times) || times.count != starts.count) return 0;
+    if (!read_chains(r, &starts) || !read_chains(r, &times) || times.count != starts.count) return 0;
     told->reached = read_int(r);
-    int64_t current = starts.count - 1;
-    if (read_int(r) != current || read_int(r) != current) return 0;
-    Place deadline_at = r->at;
+    int64_t highest = read_int(r), current = read_int(r);
+    int stays = told->stays = told->reached >> level & 1;
+    if (highest != starts.count - 1 || current != (stays ? level : highest) || (stays ? plan->converts : highest >= level)) return 0;
     int64_t deadline = read_int(r), now = said->ts - told->entry;
+    Place reason_at = r->at;
     skip(r); /* why it would end */
+    Place reason_end = r->at;
     for (int i = 0; i < 3; i++) skip(r);
     Place activity_at = r->at;
     skip(r);
@@ -426,21 +426,26 @@ static int advance(
     Place others_at = r->at;
     r->at = floor_at;
     if (r->odd || peek(r) != 0xc0 || deadline < said->ts) return 0;
-    int source = source_of(plan, &starts, now);
-    if (source < 0) return 0;
+    int source = level == 0 ? 0 : source_of(plan, &starts, now);
+    if (source < 0 && !stays) return 0;
     int fresh = newest < horizon || count < 1; /* nothing that could still be changed: the walk so far is the base */
     if (count < 0 || (!fresh && (count >= plan->most || said->ts <= newest))) return 0;
     if (!fresh && contains(pending, size, said->event_id, said->event_id_size)) return 0;
-    if (told->reached >> level & 1 || (said->money_size > 1 && ordered)) return 0;
+    if (!stays && said->money_size > 1 && ordered) return 0;
     told->due = 0; /* it is in the calendar, and no later */
     if (quiet && wake != said->ts + plan->window + plan->lateness) wake = told->due = said->ts + plan->window + plan->lateness;
     if (quiet && wake == 0) return 0; /* see begin */
-    told->duration = now - times.of[source];
-    told->from = PyTuple_GetItem(plan->names, (Py_ssize_t)current);
-    told->reached |= (int64_t)1 << level;
+    if (!stays) {
+        told->duration = now - times.of[source];
+        told->from = PyTuple_GetItem(plan->names, (Py_ssize_t)current);
+        told->reached |= (int64_t)1 << level;
+        highest = current = level;
+    }
+    int64_t start = source < 0 ? starts.of[level] : level == 0 ? now : starts.of[source], time = source < 0 ? times.of[level] : now;
+    if (level == 0) deadline = said->ts + plan->window;
 
     w->at = w->start;
-    if (!ready(w, 2 * packed_size + 256 + said->event_id_size + said->dims_size + 2 * said->money_size)) return -1;
+    if (!ready(w, 2 * packed_size + 384 + said->event_id_size + said->dims_size + 2 * said->money_size)) return -1;
     put(w, packed, offset_at - packed);
     put_int(w, said->offset);
     put_int(w, wake);
@@ -455,14 +460,17 @@ static int advance(
     } else {
         put(w, rest, consent_at - rest);
         put_bool(w, said->consent < 0 ? told->consent : said->consent);
-        put_chains(w, plan, &starts, starts.of[source]);
-        put_chains(w, plan, &times, now);
+        put_chains(w, plan, &starts, start);
+        put_chains(w, plan, &times, time);
         put_int(w, told->reached);
-        put_int(w, level);
-        put_int(w, level);
-        put(w, deadline_at, orders_at - deadline_at);
+        put_int(w, highest);
+        put_int(w, current);
+        put_int(w, deadline);
+        if (level == 0) put_int(w, 0); /* the window of the newest chain */
+        else put(w, reason_at, reason_end - reason_at);
+        put(w, reason_end, orders_at - reason_end);
     }
-    if (said->order != NULL) put_order(w, said);
+    if (said->order != NULL && !stays) put_order(w, said);
     else put(w, orders_at, base_at - orders_at);
     if (fresh) {
         put_bin_head(w, base_at - walk_at);
@@ -553,6 +561,12 @@ typedef struct {
     PyObject *sample, *dims, *durations, *money; /* one of them; lists */
 } Group;
 
+/* Events that stayed in the funnels of a plan, which have no rows. */
+typedef struct {
+    int place;
+    int64_t count;
+} Stayed;
+
 /* Units in more funnels than that are left to Python. */
 #define MOST_FUNNELS 64
 
@@ -571,7 +585,8 @@ typedef struct {
     Writer rows, drops, record; /* all rows; the drop-offs among them that have no record yet; a record under way */
     Py_ssize_t count, drop_count;
     Group *groups;
-    int group_count, group_room;
+    Stayed *stayed;
+    int group_count, group_room, stayed_count, stayed_room;
     Move moves[MOST_FUNNELS]; /* of the event at hand */
 } Lane;
 
@@ -688,6 +703,27 @@ static int keep_rows(Lane *lane, Plan *plan, Said *said, Told *told) {
     return 1;
 }
 
+/* Counts an event that stayed. 0: an exception is set. */
+static int count_stay(Lane *lane, int place) {
+    for (int i = 0; i < lane->stayed_count; i++) {
+        if (lane->stayed[i].place != place) continue;
+        lane->stayed[i].count++;
+        return 1;
+    }
+    if (lane->stayed_count == lane->stayed_room) {
+        int room = lane->stayed_room * 2 + 8;
+        Stayed *stayed = PyMem_Realloc(lane->stayed, (size_t)room * sizeof *stayed);
+        if (stayed == NULL) {
+            PyErr_NoMemory();
+            return 0;
+        }
+        lane->stayed = stayed;
+        lane->stayed_room = room;
+    }
+    lane->stayed[lane->stayed_count++] = (Stayed){place, 1};
+    return 1;
+}
+
 /* Keeps the state that an event has made of a unit. 0: an exception is set. */
 static int keep_state(Lane *lane, PyObject *key, const Writer *state) {
     if (!set_state(lane, key, state) || (PySet_Size(lane->unwritten) > 0 && PySet_Discard(lane->unwritten, key) < 0)) return 0;
@@ -718,16 +754,18 @@ static int move_unit(Lane *lane, Py_ssize_t count, int64_t watermark, int64_t fl
         Plan *plan = m->plan;
         int64_t horizon = watermark - plan->lateness;
         if (horizon < floor) horizon = floor;
-        if (m->said.ts < horizon || (plan->level > 0 && packed == NULL)) return 0;
-        int usual = plan->level == 0 ? begin(plan, &m->said, packed, size, i, &m->told, &m->state)
-                                     : advance(plan, &m->said, packed, size, horizon, i, count == 1, &m->told, &m->state);
+        if (m->said.ts < horizon) return 0;
+        int usual = plan->level == 0 ? begin(plan, &m->said, packed, size, i, &m->told, &m->state) : 0;
+        if (usual == 0 && packed != NULL) usual = advance(plan, &m->said, packed, size, horizon, i, count == 1, &m->told, &m->state);
         if (usual <= 0) return usual;
         if (m->told.due != 0) *due = m->told.due; /* sooner than those before */
         packed = m->state.start;
         size = m->state.at - packed;
     }
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (!keep_rows(lane, lane->moves[i].plan, &lane->moves[i].said, &lane->moves[i].told)) return -1;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Move *m = &lane->moves[i];
+        if (!(m->told.stays ? count_stay(lane, m->plan->place) : keep_rows(lane, m->plan, &m->said, &m->told))) return -1;
+    }
     return keep_state(lane, key, &lane->moves[count - 1].state) ? 1 : -1;
 }
 
@@ -1041,30 +1079,27 @@ static PyObject *lane_begin(PyObject *self, PyObject *args) {
  * [(money, dims)])]) since the last call */
 static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     Lane *lane = (Lane *)self;
-    PyObject *groups = PyList_New(0), *drop_offs = PyList_New(0);
-    if (groups == NULL || drop_offs == NULL) {
-        Py_XDECREF(groups);
-        Py_XDECREF(drop_offs);
-        return NULL;
-    }
-    for (int i = 0; i < lane->group_count; i++) {
+    PyObject *groups = PyList_New(0), *drop_offs = PyList_New(0), *stayed = PyList_New(0), *made = NULL;
+    int whole = groups != NULL && drop_offs != NULL && stayed != NULL;
+    for (int i = 0; i < lane->group_count && whole; i++) {
         Group *g = &lane->groups[i];
-        PyObject *told = Py_BuildValue("(iLOOOO)", g->plan->place, (long long)g->shape, g->sample, g->dims, g->durations, g->money);
-        if (!append(groups, told)) {
-            Py_DECREF(groups);
-            Py_DECREF(drop_offs);
-            return NULL;
-        }
+        whole = append(groups, Py_BuildValue("(iLOOOO)", g->plan->place, (long long)g->shape, g->sample, g->dims, g->durations, g->money));
     }
-    PyObject *made = Py_BuildValue(
-        "(ny#ny#ON)", lane->count, lane->count ? (char *)lane->rows.start : "", lane->rows.at - lane->rows.start, lane->drop_count,
-        lane->drop_count ? (char *)lane->drops.start : "", lane->drops.at - lane->drops.start, lane->drop_offs, groups);
-    if (made == NULL) Py_DECREF(drop_offs);
+    for (int i = 0; i < lane->stayed_count && whole; i++)
+        whole = append(stayed, Py_BuildValue("(iL)", lane->stayed[i].place, (long long)lane->stayed[i].count));
+    if (whole)
+        made = Py_BuildValue(
+            "(ny#ny#OOO)", lane->count, lane->count ? (char *)lane->rows.start : "", lane->rows.at - lane->rows.start, lane->drop_count,
+            lane->drop_count ? (char *)lane->drops.start : "", lane->drops.at - lane->drops.start, lane->drop_offs, stayed, groups);
+    Py_XDECREF(groups);
+    Py_XDECREF(stayed);
+    if (made == NULL) Py_XDECREF(drop_offs);
     else {
         Py_DECREF(lane->drop_offs);
         lane->drop_offs = drop_offs;
         forget_groups(lane);
         lane->count = lane->drop_count = 0;
+        lane->stayed_count = 0;
         lane->rows.at = lane->rows.start;
         lane->drops.at = lane->drops.start;
     }
@@ -1087,6 +1122,7 @@ static void lane_dealloc(PyObject *self) {
     Lane *lane = (Lane *)self;
     forget_groups(lane);
     PyMem_Free(lane->groups);
+    PyMem_Free(lane->stayed);
     PyMem_Free(lane->rows.start);
     PyMem_Free(lane->drops.start);
     PyMem_Free(lane->record.start);
@@ -1509,7 +1545,7 @@ static int add_type(PyObject *made, PyType_Spec *spec, const char *name) {
 PyMODINIT_FUNC PyInit__usual(void) {
     PyObject *made = PyModule_Create(&module);
     record_type = PyStructSequence_NewType(&record_desc);
-    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 3) < 0) return NULL;
+    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 4) < 0) return NULL;
     PyObject *sum = crc32c_here();
     if (sum == NULL || PyModule_AddObjectRef(made, "crc32c", sum) < 0) return NULL;
     Py_DECREF(sum);

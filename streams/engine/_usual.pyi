@@ -68,6 +68,7 @@ class Lane:
         int,
         bytes,
         list[tuple[bytes, bytes]],
+        list[tuple[int, int]],
         list[tuple[int, int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]],
     ]: ...
 

@@ -317,6 +317,8 @@ class Partition:
     def rows(self) -> Made:
         """The rows since they were last asked for."""
         made = self.units.take_rows()
+        for place, count in made.stayed:
+            self.counts[place].matched += count
         for alike in made.alike:
             if alike.shape > 0:
                 self.counts[alike.place].matched += len(alike.dims)

@@ -67,7 +67,8 @@ def check_format(packed: bytes) -> None:
 class Made(msgspec.Struct, gc=False):
     """`rows`: new or different ones. `withdrawn`: the former contents of those that they replace or take back. `packed`: `count` rows
     of usual events and of attempts that ran out, as they are written; `drop_offs`: records of the latter; `dropped`: `drop_count` of
-    them whose records are yet to be made; `alike`: what they add to the counters."""
+    them whose records are yet to be made; `stayed`: usual events that reached nothing new, and so have no row, by the place of their
+    funnel; `alike`: what rows add to the counters."""
 
     rows: list[Row]
     withdrawn: list[Row]
@@ -76,6 +77,7 @@ class Made(msgspec.Struct, gc=False):
     drop_count: int
     dropped: bytes
     drop_offs: list[tuple[bytes, bytes]]
+    stayed: list[tuple[int, int]]
     alike: list[Alike]
 
 
@@ -255,9 +257,9 @@ class Units:
         self.open.subtract(opened(out.withdrawn))
         rows = last_of_each(out.rows) if out.withdrawn else out.rows
         if self.lane is None:
-            return Made(rows, out.withdrawn, 0, b"", 0, b"", [], [])
+            return Made(rows, out.withdrawn, 0, b"", 0, b"", [], [], [])
         *_, groups = gathered = self.lane.rows()
-        made = Made(rows, out.withdrawn, *gathered[:5], [alike(*group) for group in groups])
+        made = Made(rows, out.withdrawn, *gathered[:6], [alike(*group) for group in groups])
         for each in made.alike:
             if each.row.kind == KIND_END:
                 self.open[each.row.funnel] -= len(each.dims)

@@ -1,4 +1,4 @@
-"""The usual event: a unit's first, or one that goes a stage further, in order. Most are, and `_usual` does them in C:
+"""The usual event: a unit's first, or one that goes a stage further or stays where it is, in order. Most are, and `_usual` does them in C:
 those of records that nothing is unusual about without decoding them in Python at all.
 
 Without it (no compiler was there when the package was installed) unit.py does all alike, only slower: never with another
@@ -29,7 +29,7 @@ from streams.engine.unit import FOLD
 from streams.engine.walk import FORWARD, KIND_END, KIND_ENTER
 
 #: What the compiled part offers; to be raised with it, in both places.
-INTERFACE = 3
+INTERFACE = 4
 try:
     from streams.engine import _usual
 except ImportError:

@@ -332,6 +332,24 @@ def test_whatever_records_hold(unit: Unit, settings: dict[str, Any], site: Calla
     assert read - left > 250
 
 
+def test_events_that_stay_need_no_python() -> None:
+    """Ten pages before the product, and three products: the newest chain is the one that goes on, and its window the one that counts."""
+    both, step = BothReadings(*shop(window=9_000)), 0
+    record = (
+        b'{"event":"%c","event_id":"e%d","timestamp":%d,"session_id":"u%d","channel":"p","revenue":5,"currency":"EUR"}'
+    )
+    for chunk in range(20):
+        records = []
+        for unit in range(chunk * 20, chunk * 20 + 20):
+            for name in (b"aaaaaaaaaabbbc", b"abbbbb", b"aaa")[unit % 3]:
+                records.append((b"u%d" % unit, record % (name, step, T0 + step * 900, unit)))
+                step += 1
+        both.feed_records(records).chunk()
+    both.compare_counters()
+    assert both.quick.left == 3  # the first of each name
+    assert both.quick.partition.counts[0].matched == step
+
+
 def test_bots_are_counted_without_python() -> None:
     """Once each, and whatever their clocks say nobody else is late by it."""
     both = BothReadings(*shop())

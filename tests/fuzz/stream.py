@@ -128,7 +128,7 @@ class Side:
         self.visitors.clock.expect(["clicks:0"])
         self.at = 0
         if not usual:
-            self.sessions.usual = self.visitors.usual = Known(lambda _name: None)
+            self.sessions.usual = self.visitors.usual = Known(lambda _name: ())
             self.sessions.units.endings = self.visitors.units.endings = {}
 
     def direct(self, records: Sequence[Got], events: Sequence[Any]) -> None:

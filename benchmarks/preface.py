@@ -54,28 +54,34 @@ Three more workloads and one more way of running, **without a bar**, for the pro
 
 ## Where the time goes
 
-Shares of a long run, sampled late in it (py-spy, 500 times a second, idle time left out), at some 7.5 µs a dense and 4.6 µs a realistic event:
+Shares of a long run, sampled late in it (py-spy, 500 times a second, idle time left out), at some 6 µs a dense and 3.9 µs a realistic event:
 
 | part | dense | realistic |
 |---|---|---|
-| the engine in C (`Reading.take`): reading JSON, states, rows, ending attempts and their drop-offs | 47 % | 39 % |
-| producing: requests and sockets, batches | 14 % | 15 % |
-| the worker's own copy of the states, and what a chunk has changed of them | 17 % | 5 % |
-| fetching: sockets, batches, the consumer's thread | 7 % | 16 % |
-| counters, and what rows add to them | 5 % | 11 % |
-| the calendar | 4 % | 5 % |
-| loops, Faust, asyncio | 7 % | 10 % |
+| the engine in C (`Reading.take`): reading JSON, states, rows, ending attempts and their drop-offs | DENSE_C | 40 % |
+| producing: requests and sockets, batches | DENSE_P | 14 % |
+| the worker's own copy of the states, and what a chunk has changed of them | DENSE_K | 5 % |
+| fetching: sockets, batches, the consumer's thread | DENSE_F | 16 % |
+| counters, and what rows add to them | DENSE_N | 12 % |
+| the calendar | DENSE_W | 3 % |
+| loops, Faust, asyncio | DENSE_L | 10 % |
 
-Copying (sockets, answers, batches) is 7 % of the dense and 9 % of the realistic events' time, waiting for states that lie in no cache 15 % and 5 %.
+In a process of its own, with nothing but records to work on, the engine takes 1.0 µs of a realistic event: what else its share is, it waits for memory that the
+broker and the worker's other parts have used meanwhile.
 
 A unit's state is looked up among 330,000, and lies in no cache: those of the next 32 records are looked up at once, so that the waits overlap (a tenth of the whole).
 
-Of one run of 1,500,000 events each, former and new code in turn, three times: ids seen lately as hashes, drop-offs made in C, sums of batches by the processor's
-instruction, breakdowns and their segments worked out once each took realistic events from 4.8, 5.3 and 4.9 to 3.5, 4.2 and 4.1 µs, and dense ones from 6.9, 7.0 and
-6.2 to 5.8, 5.3 and 7.4 µs.
+Former and new code in turn, 2,000,000 events each, three times: chunks of 10,000 records instead of 5,000 took realistic events from 4.0, 3.9 and 3.3 to 3.2, 2.9 and
+3.2 µs, dense ones from 7.1, 7.2 and 5.8 to 6.1, 5.6 and 5.3 µs. Answers that the socket puts into their place, and batches read where they lie, took realistic ones from 3.9 and
+4.2 to 3.4 and 3.6 µs (twice).
+
+**What a shop's own events cost** is another matter than these two streams show: whatever is unusual about an event is left to Python, at some 50 µs. Of a day of the generated
+shop's events by session (`funnelwatch traffic`), with the funnels of `examples/demo` and of the `ecommerce` preset, that was all (times with six decimals); now it is 14 and 9 %
+(events without an id, steps back and skips, events that come late), and the engine's share of an event went from 16.4 to 9.4 and from 12.5 to 4.8 µs. An event that is a stage of two funnels cost
+21.5 µs, and costs 4.1; of ten 73 and 12.
 
 The rest of the machine counts, too: alone on it the same work costs two thirds (the broker runs on the other core and shares the caches).
-What was tried and brought nothing: mypyc (17 %), uvloop (nothing), smaller chunks (nothing beyond slices of 400 records, which halved the cost of
-what Python does; C takes 2,000 at a time).
+What was tried and brought nothing: mypyc (17 %), uvloop (nothing), slices other than of 400 records, which halved the cost of what Python does, and of 2,000 for C (10,000: 16 %
+more), fetching ahead what ids seen lately are looked up in (nothing).
 
 """

@@ -29,8 +29,8 @@ from streams.stream.fetching import fetch_in_batches
 
 AppType = TypeVar("AppType", bound=App)
 
-#: A fetch waits for this many bytes, or for the app's `fetch_wait`.
-FETCH_BYTES = 262_144
+#: A fetch waits for this many bytes (no more than one partition may bring), or for the app's `fetch_wait`: each chunk costs some milliseconds.
+FETCH_BYTES = 1_048_576
 
 
 #: Share of the session's timeout for which a heartbeat vouches: what is written then is with the broker before the session can end.
@@ -64,8 +64,9 @@ class PatientThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_min_bytes = FETCH_BYTES  # noqa: SLF001
-        consumer._fetch_max_wait_ms = cast("Any", self.app).fetch_wait  # noqa: SLF001
+        app = cast("Any", self.app)
+        consumer._fetch_min_bytes = min(FETCH_BYTES, app.conf.consumer_max_fetch_size)  # noqa: SLF001
+        consumer._fetch_max_wait_ms = app.fetch_wait  # noqa: SLF001
         return consumer
 
     async def on_start(self) -> None:

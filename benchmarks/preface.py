@@ -58,13 +58,13 @@ Shares of a long run, sampled late in it (py-spy, 500 times a second, idle time 
 
 | part | dense | realistic |
 |---|---|---|
-| the engine in C (`Reading.take`): reading JSON, states, rows, ending attempts and their drop-offs | DENSE_C | 40 % |
-| producing: requests and sockets, batches | DENSE_P | 14 % |
-| the worker's own copy of the states, and what a chunk has changed of them | DENSE_K | 5 % |
-| fetching: sockets, batches, the consumer's thread | DENSE_F | 16 % |
-| counters, and what rows add to them | DENSE_N | 12 % |
-| the calendar | DENSE_W | 3 % |
-| loops, Faust, asyncio | DENSE_L | 10 % |
+| the engine in C (`Reading.take`): reading JSON, states, rows, ending attempts and their drop-offs | 48 % | 40 % |
+| producing: requests and sockets, batches | 14 % | 14 % |
+| the worker's own copy of the states, and what a chunk has changed of them | 20 % | 5 % |
+| fetching: sockets, batches, the consumer's thread | 3 % | 16 % |
+| counters, and what rows add to them | 5 % | 12 % |
+| the calendar | 5 % | 3 % |
+| loops, Faust, asyncio | 6 % | 10 % |
 
 In a process of its own, with nothing but records to work on, the engine takes 1.0 µs of a realistic event: what else its share is, it waits for memory that the
 broker and the worker's other parts have used meanwhile.
@@ -77,7 +77,7 @@ Former and new code in turn, 2,000,000 events each, three times: chunks of 10,00
 
 **What a shop's own events cost** is another matter than these two streams show: whatever is unusual about an event is left to Python, at some 50 µs. Of a day of the generated
 shop's events by session (`funnelwatch traffic`), with the funnels of `examples/demo` and of the `ecommerce` preset, that was all (times with six decimals); now it is 14 and 9 %
-(events without an id, steps back and skips, events that come late), and the engine's share of an event went from 16.4 to 9.4 and from 12.5 to 4.8 µs. An event that is a stage of two funnels cost
+(events without an id, steps back and skips, events that come late), and the engine's part of an event's cost went from 16.4 to 9.4 and from 12.5 to 4.8 µs (in process, in turn, best of three). An event that is a stage of two funnels cost
 21.5 µs, and costs 4.1; of ten 73 and 12.
 
 The rest of the machine counts, too: alone on it the same work costs two thirds (the broker runs on the other core and shares the caches).

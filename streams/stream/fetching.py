@@ -14,16 +14,15 @@ from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
+from sinks.packed_batch import FORMAT, HEAD, LENGTH_FROM, SIZE, SUMMED
 from streams.engine import usual
 from streams.stream.answers import read_in_place
 
 if TYPE_CHECKING:
     from streams.engine._usual import Records
 
-#: Of a batch: offset of its first record, length from here on, epoch, format and sum; then what the sum is of: attributes, offset of the last
-#: record behind the first, times of the first and the last (ms), producer and its epoch, number of the first record, how many records.
-HEAD, SUMMED = struct.Struct(">qiibI"), struct.Struct(">hiqqqhii")
-BODY, LENGTH_FROM, MAGIC, FORMAT = HEAD.size + SUMMED.size, 12, 16, 2
+#: Where a batch says of which format it is, and in its attributes: how it is compressed, whose times its records have, and what it is.
+MAGIC = 16
 CODEC, APPEND_TIME, TRANSACTIONAL, CONTROL = 0x07, 0x08, 0x10, 0x20
 DECODE: dict[int, Callable[[bytes], bytes]] = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
 
@@ -63,7 +62,7 @@ class Batch:
 
     def into(self, records: Records, wanted: int) -> None:
         """Adds its records, from that offset on. Raises CorruptRecordException."""
-        body, start, end = self._data, self._start + BODY, self._end
+        body, start, end = self._data, self._start + SIZE, self._end
         codec = self._attributes & CODEC
         one_time = self._newest if self._attributes & APPEND_TIME else -1
         if codec:
@@ -125,7 +124,7 @@ class Batches:
         self._end = self._end_of_batch()
         if end - start > MAGIC and data[start + MAGIC] < FORMAT:
             return OldBatch(MemoryRecords(data[start:end]).next_batch())
-        if end - start < BODY:
+        if end - start < SIZE:
             raise CorruptRecordException(f"a batch of {end - start} bytes, which can't hold its own head")
         return Batch(data, start, end)
 

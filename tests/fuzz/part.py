@@ -36,7 +36,7 @@ MOST_BROKEN = 10
 def stream(seed: int, amount: int, directory: Path, *, life: int = LIFE) -> dict[str, Any]:
     """So many records at least, each encoding in its turn, `life` chunks of each."""
     rng, refused, unforeseen, broken = Random(seed), Counter[str](), Counter[str](), list[str]()
-    done, began, warm = 0, time.monotonic(), 0.0
+    done, read, began, warm = 0, 0, time.monotonic(), 0.0
     own = psutil.Process()
     peak = 0.0
     chosen = subjects(directory)
@@ -54,6 +54,7 @@ def stream(seed: int, amount: int, directory: Path, *, life: int = LIFE) -> dict
             refused.update(world.refused)
             unforeseen.update(world.unforeseen)
             done += world.records
+            read += world.read
             peak = max(peak, own.memory_info().rss / 1e6)
         if not warm:
             warm = own.memory_info().rss / 1e6
@@ -61,7 +62,7 @@ def stream(seed: int, amount: int, directory: Path, *, life: int = LIFE) -> dict
     if peak - (warm or peak) > GROWTH:
         broken.append(f"memory grew from {warm:.0f} to {peak:.0f} MB")
     return {
-        "compiled": COMPILED, "records": done, "dead_letters": refused.total(), "reasons": dict(refused.most_common()),
+        "compiled": COMPILED, "records": done, "read": read, "dead_letters": refused.total(), "reasons": dict(refused.most_common()),
         "unforeseen": dict(unforeseen.most_common(20)), "rss_warm_mb": round(warm), "rss_peak_mb": round(peak),
         "seconds": round(time.monotonic() - began), "broken": broken,
     }  # fmt: skip

@@ -1,7 +1,8 @@
 """Records through decoding and the engine, as the worker feeds them; what must hold is checked at every chunk.
 
-Each record goes two ways at once: to the funnels of sessions as a topic keyed by them, and through an internal log to those of
-visitors. The engine runs twice, with the usual way in C and without, and both must agree.
+Each record goes three ways at once: to the funnels of sessions as a topic keyed by them; to those of these that let records be read
+without decoding them; and through an internal log to those of visitors. The engine runs twice, with the usual way in C and without, and
+both must agree.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ from tests.unit.engine.both_ways import in_order
 CHUNK = 400
 #: Encodings whose records the engine may read without decoding them.
 JSON = ("native", "auto", "x")
-FUNNELS = Path(__file__).parents[1] / "e2e" / "funnels.toml"
+ROOT = Path(__file__).parents[2]
+FUNNELS, MORE = ROOT / "tests" / "e2e" / "funnels.toml", ROOT / "schemas" / "presets" / "ecommerce.toml"
 SEAL = Seal(base64.b64encode(bytes(range(32))).decode())
 
 
@@ -60,13 +62,14 @@ class Broken(AssertionError):
 
 
 class World:
-    """One encoding's source with its partitions. `refused`: by reason; `unforeseen`: refusals whose reason is an exception's name."""
+    """One encoding's source with its partitions. `refused`: by reason; `unforeseen`: refusals whose reason is an exception's name.
+    `read`: records that were taken without decoding them."""
 
     def __init__(self, encoding: str, decode: Decode) -> None:
-        self.encoding, self.offset, self.records = encoding, 0, 0
+        self.encoding, self.offset, self.records, self.read = encoding, 0, 0, 0
         self.refused: Counter[str] = Counter()
         self.unforeseen: Counter[str] = Counter()
-        funnels = [CompiledFunnel(funnel) for funnel in load_funnels(FUNNELS)]
+        funnels = [CompiledFunnel(funnel) for funnel in (*load_funnels(FUNNELS), *load_funnels(MORE))]
         self.dimensions = {funnel.version: tuple(funnel.definition.dimensions) for funnel in funnels}
         by_unit = {
             unit: [one for one in funnels if one.definition.unit is unit] for unit in (Unit.SESSION, Unit.VISITOR)
@@ -97,6 +100,7 @@ class World:
         for side in self.sides:
             side.direct(records, events)
             side.internal([value for _, value in out[0][0]])
+        self.read += sum(side.read for side in self.sides)
         first, second = (side.finish(self.dimensions) for side in self.sides)
         if first != second:
             raise Broken("the usual way and the general way differ")
@@ -123,19 +127,25 @@ class Side:
 
     def __init__(self, funnels: dict[Unit, list[CompiledFunnel]], *, usual: bool, reads: bool) -> None:
         readable = Readable(DecodeOptions()) if reads else None
-        self.sessions = Partition("clicks", 0, Unit.SESSION, funnels[Unit.SESSION], {}, readable)
+        self.sessions = Partition("clicks", 0, Unit.SESSION, funnels[Unit.SESSION], {})
+        plain = [one for one in funnels[Unit.SESSION] if not one.strict]  # a strict one must see every event
+        self.plain = Partition("clicks", 0, Unit.SESSION, plain, {}, readable)
         self.visitors = Partition("visitors", 0, Unit.VISITOR, funnels[Unit.VISITOR], {})
         self.visitors.clock.expect(["clicks:0"])
-        self.at = 0
+        self.partitions = (self.sessions, self.plain, self.visitors)
+        self.at = self.read = 0
         if not usual:
-            self.sessions.usual = self.visitors.usual = Known(lambda _name: ())
-            self.sessions.units.endings = self.visitors.units.endings = {}
+            for partition in self.partitions:
+                partition.usual, partition.units.endings = Known(lambda _name: ()), {}
 
     def direct(self, records: Sequence[Got], events: Sequence[Any]) -> None:
         decoded = {record.offset: event for record, event in zip(records, events, strict=True)}
         keyed = [msgspec.structs.replace(record, key=session_of(decoded[record.offset])) for record in records]
-        for record in self.sessions.unusual(keyed):
-            follow_event(self.sessions, record, decoded[record.offset])
+        for partition in (self.sessions, self.plain):
+            self.read = len(records)
+            for record in partition.unusual(keyed):
+                self.read -= 1
+                follow_event(partition, record, decoded[record.offset])
 
     def internal(self, values: Sequence[bytes | None]) -> None:
         """What the source re-keyed, as it is read from the internal log."""
@@ -150,7 +160,7 @@ class Side:
     def finish(self, dimensions: dict[str, tuple[str, ...]]) -> list[Any]:
         """Ends the chunk as the worker does: rows packed and counted, state kept. What must be equal on both sides."""
         found: list[Any] = []
-        for partition in (self.sessions, self.visitors):
+        for partition in self.partitions:
             effects = Effects(partition, dimensions)
             result = partition.finish()
             effects.add(result.made)

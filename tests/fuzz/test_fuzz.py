@@ -10,6 +10,7 @@ import pytest
 
 from schemas.decode import Decode, DecodeOptions, decoder
 from schemas.event import Event
+from streams.engine.usual import COMPILED
 from tests.formats.shop import MONDAY
 from tests.fuzz import web
 from tests.fuzz.files import Files
@@ -25,6 +26,7 @@ def test_mutated_records_of_every_encoding_break_nothing(tmp_path: Path) -> None
     assert found["broken"] == []
     assert found["records"] == 13 * 400
     assert 1_500 < found["dead_letters"] < 4_000
+    assert found["read"] > 30 or not COMPILED  # records that the engine took as they lie in Kafka
     assert set(found["reasons"]) >= {"unparseable", "wrong_type", "bad_text", "bad_timestamp", "unknown_schema"}
 
 

@@ -25,6 +25,8 @@ SITE = Site(
     funnels=FUNNELS, sources={"clicks": 'keyed_by = "session"\nidle_after = "10m"'}, source_partitions=PARTITIONS,
     partitions=2, chunk_records=300,
 )  # fmt: skip
+#: Funnels that let the worker take records without decoding them: of sessions alone, and none that must see every event.
+PLAIN = msgspec.structs.replace(SITE, funnels=Path(__file__).parents[2] / "schemas" / "presets" / "ecommerce.toml")
 
 
 @cache

@@ -11,7 +11,7 @@ from sinks.embedded.clickhouse import EmbeddedClickHouse
 from sinks.embedded.kafka import EmbeddedKafka
 from tests.e2e.child import Child
 from tests.e2e.stack import Stack, until
-from tests.stream.shop import SITE, assert_rows, send_part
+from tests.stream.shop import PLAIN, SITE, assert_rows, send_part
 
 PARTS = 4
 
@@ -19,6 +19,11 @@ PARTS = 4
 @pytest.fixture
 def stack(tmp_path: Path, broker: EmbeddedKafka, clickhouse: EmbeddedClickHouse, database: str) -> Stack:
     return Stack(tmp_path, broker.bootstrap_servers, clickhouse.url, database, SITE)
+
+
+@pytest.fixture
+def plain_stack(tmp_path: Path, broker: EmbeddedKafka, clickhouse: EmbeddedClickHouse, database: str) -> Stack:
+    return Stack(tmp_path, broker.bootstrap_servers, clickhouse.url, database, PLAIN)
 
 
 def chunks_done(worker: Child) -> int:
@@ -56,8 +61,13 @@ def test_a_worker_that_ends_under_load_and_returns_loses_and_doubles_nothing(
         assert_rows(stack)
 
 
-def test_workers_that_join_and_leave_lose_and_double_nothing(stack: Stack) -> None:
-    with stack:
+def test_nor_does_one_that_takes_records_without_decoding_them(plain_stack: Stack) -> None:
+    test_a_worker_that_ends_under_load_and_returns_loses_and_doubles_nothing(plain_stack, crash)
+
+
+@pytest.mark.parametrize("kind", ["stack", "plain_stack"])
+def test_workers_that_join_and_leave_lose_and_double_nothing(kind: str, request: pytest.FixtureRequest) -> None:
+    with request.getfixturevalue(kind) as stack:
         first, sink = stack.start_both()
         send_part(stack, 0, PARTS)
         until_at_work(first)

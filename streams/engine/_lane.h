@@ -1,0 +1,602 @@
+/* The lane: usual events of one partition, one after the other, their rows and the states that they leave; and attempts that run out. */
+#ifndef FUNNELWATCH_LANE_H
+#define FUNNELWATCH_LANE_H
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "_msgpack.h"
+#include "_plan.h"
+#include "_recent.h"
+#include "_walk.h"
+
+/* The state of a unit that is settled. */
+static Writer state_out;
+
+/* Rows that differ in nothing that counts but breakdown, duration and money, all of one minute of event time. */
+typedef struct {
+    Plan *plan;
+    int64_t shape, minute;
+    PyObject *sample, *dims, *durations, *money; /* one of them; lists */
+} Group;
+
+/* Events that stayed in the funnels of a plan, which have no rows. */
+typedef struct {
+    int place;
+    int64_t count;
+} Stayed;
+
+/* Units in more funnels than that are left to Python. */
+#define MOST_FUNNELS 64
+
+/* One event in one funnel: what it says to it, what comes of it, and the unit's state then. */
+typedef struct {
+    Plan *plan;
+    Said said;
+    Told told;
+    Writer dims, money, state;
+} Move;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *store, *changed, *unwritten, *finished; /* of the partition's Units */
+    PyObject *drop_offs; /* their records, (key, value) */
+    Writer rows, drops, record; /* all rows; the drop-offs among them that have no record yet; a record under way */
+    Py_ssize_t count, drop_count;
+    Group *groups;
+    Stayed *stayed;
+    int group_count, group_room, stayed_count, stayed_room;
+    Move moves[MOST_FUNNELS]; /* of the event at hand */
+} Lane;
+
+/* Where the partition stands, before and after. `near`: entries of its calendar, (-when, key), the first due last, of times before
+ * `edge`; `dues`: new ones, (when, key). `recent`: ids of events that no funnel looks at. `moved`: how many of the last AHEAD records have moved
+ * a unit. */
+typedef struct {
+    int64_t offset, watermark, floor, edge, first_due, read, repeated, bots, ts, moved;
+    PyObject *endings, *near, *dues;
+    Recent *recent;
+} Now;
+
+static PyTypeObject *plan_type;
+
+static void forget_groups(Lane *lane) {
+    for (int i = 0; i < lane->group_count; i++) {
+        Group *group = &lane->groups[i];
+        Py_DECREF(group->plan);
+        Py_XDECREF(group->sample);
+        Py_XDECREF(group->dims);
+        Py_XDECREF(group->durations);
+        Py_XDECREF(group->money);
+    }
+    lane->group_count = 0;
+}
+
+/* The group of such rows; NULL on an error. `row`: one of them. */
+static Group *group_of(Lane *lane, Plan *plan, int64_t shape, int64_t minute, const unsigned char *row, Py_ssize_t size) {
+    if (plan->last < lane->group_count) {
+        Group *group = &lane->groups[plan->last];
+        if (group->plan == plan && group->shape == shape && group->minute == minute) return group;
+    }
+    for (int i = lane->group_count - 1; i >= 0; i--) {
+        Group *group = &lane->groups[i];
+        if (group->plan == plan && group->shape == shape && group->minute == minute) {
+            if (shape >= 0) plan->last = i;
+            return group;
+        }
+    }
+    if (lane->group_count == lane->group_room) {
+        int room = lane->group_room * 2 + 16;
+        Group *groups = PyMem_Realloc(lane->groups, (size_t)room * sizeof *groups);
+        if (groups == NULL) return (Group *)PyErr_NoMemory();
+        lane->groups = groups;
+        lane->group_room = room;
+    }
+    Group *group = &lane->groups[lane->group_count];
+    group->plan = (Plan *)Py_NewRef((PyObject *)plan);
+    group->shape = shape;
+    group->minute = minute;
+    group->sample = PyBytes_FromStringAndSize((const char *)row, size);
+    group->dims = PyList_New(0);
+    group->durations = PyList_New(0);
+    group->money = PyList_New(0);
+    lane->group_count++;
+    if (group->sample == NULL || group->dims == NULL || group->durations == NULL || group->money == NULL) return NULL;
+    if (shape >= 0) plan->last = lane->group_count - 1;
+    return group;
+}
+
+static int append(PyObject *list, PyObject *item) {
+    if (item == NULL) return 0;
+    int failed = PyList_Append(list, item);
+    Py_DECREF(item);
+    return !failed;
+}
+
+/* Adds a breakdown to the group's; one like the last is not made again. */
+static int add_dims(Group *group, Told *told) {
+    Py_ssize_t count = PyList_Size(group->dims);
+    if (count > 0) {
+        PyObject *last = PyList_GetItem(group->dims, count - 1);
+        if (PyBytes_Size(last) == told->dims_size && memcmp(PyBytes_AsString(last), told->dims, (size_t)told->dims_size) == 0)
+            return PyList_Append(group->dims, last) == 0;
+    }
+    return append(group->dims, PyBytes_FromStringAndSize((const char *)told->dims, told->dims_size));
+}
+
+static int set_number(PyObject *dict, PyObject *key, int64_t number) {
+    PyObject *value = PyLong_FromLongLong(number);
+    int failed = value == NULL || PyDict_SetItem(dict, key, value) < 0;
+    Py_XDECREF(value);
+    return !failed;
+}
+
+/* Changes the unit's state to what was written there. */
+static int set_state(Lane *lane, PyObject *key, const Writer *w) {
+    PyObject *state = PyBytes_FromStringAndSize((const char *)w->start, w->at - w->start);
+    if (state == NULL) return 0;
+    int failed = PyDict_SetItem(lane->changed, key, state);
+    Py_DECREF(state);
+    return !failed;
+}
+
+/* Keeps the rows of a usual event. 0: an exception is set. */
+static int keep_rows(Lane *lane, Plan *plan, Said *said, Told *told) {
+    Writer *w = &lane->rows;
+    int64_t shape = shape_of(told), minute = said->ts / 60000 - (said->ts % 60000 < 0);
+    if (!ready_for_rows(w, plan, said, told)) return 0;
+    Py_ssize_t begin = w->at - w->start;
+    put_enter(w, plan, said, told);
+    Group *group = group_of(lane, plan, shape, minute, w->start + begin, w->at - w->start - begin);
+    if (group == NULL || !add_dims(group, told) || !append(group->durations, PyLong_FromLongLong(told->duration))) return 0;
+    if (said->money_size > 1 &&
+        !append(group->money, Py_BuildValue("(y#y#)", said->money, said->money_size, told->dims, told->dims_size)))
+        return 0;
+    lane->count++;
+    if (!plan->converts) return 1;
+    begin = w->at - w->start;
+    put_end(w, plan, said, told, "\xa0\xa9" "converted");
+    group = group_of(lane, plan, -shape, minute, w->start + begin, w->at - w->start - begin);
+    if (group == NULL || !add_dims(group, told)) return 0;
+    lane->count++;
+    return 1;
+}
+
+/* Counts an event that stayed. 0: an exception is set. */
+static int count_stay(Lane *lane, int place) {
+    for (int i = 0; i < lane->stayed_count; i++) {
+        if (lane->stayed[i].place != place) continue;
+        lane->stayed[i].count++;
+        return 1;
+    }
+    if (lane->stayed_count == lane->stayed_room) {
+        int room = lane->stayed_room * 2 + 8;
+        Stayed *stayed = PyMem_Realloc(lane->stayed, (size_t)room * sizeof *stayed);
+        if (stayed == NULL) {
+            PyErr_NoMemory();
+            return 0;
+        }
+        lane->stayed = stayed;
+        lane->stayed_room = room;
+    }
+    lane->stayed[lane->stayed_count++] = (Stayed){place, 1};
+    return 1;
+}
+
+/* Keeps the state that an event has made of a unit. 0: an exception is set. */
+static int keep_state(Lane *lane, PyObject *key, const Writer *state) {
+    if (!set_state(lane, key, state) || (PySet_Size(lane->unwritten) > 0 && PySet_Discard(lane->unwritten, key) < 0)) return 0;
+    if (PyDict_Size(lane->finished) > 0 && PyDict_GetItemWithError(lane->finished, key) != NULL)
+        return PyDict_DelItem(lane->finished, key) == 0;
+    return !PyErr_Occurred();
+}
+
+/* The unit's packed state, borrowed; NULL where there is none, or with an exception set. */
+static PyObject *state_of(Lane *lane, PyObject *key) {
+    PyObject *packed = PyDict_GetItemWithError(lane->changed, key);
+    if (packed == NULL && !PyErr_Occurred()) packed = PyDict_GetItemWithError(lane->store, key);
+    return packed;
+}
+
+/* Moves a unit by the first `count` of the lane's moves, in turn: by all of them, or not at all. 1: done, and `due` says when the unit is
+ * due, if that is new, else 0. 0: not usual, nothing is changed. -1: an exception is set. */
+static int move_unit(Lane *lane, Py_ssize_t count, int64_t watermark, int64_t floor, PyObject *key, int64_t *due) {
+    PyObject *held = state_of(lane, key);
+    if (held == NULL && PyErr_Occurred()) return -1;
+    char *before = NULL;
+    Py_ssize_t size = 0;
+    if (held != NULL && PyBytes_AsStringAndSize(held, &before, &size) < 0) return -1;
+    Place packed = (Place)before;
+    *due = 0;
+    for (int i = 0; i < count; i++) {
+        Move *m = &lane->moves[i];
+        Plan *plan = m->plan;
+        int64_t horizon = watermark - plan->lateness;
+        if (horizon < floor) horizon = floor;
+        if (m->said.ts < horizon) return 0;
+        int usual = plan->level == 0 ? begin(plan, &m->said, packed, size, i, &m->told, &m->state) : 0;
+        if (usual == 0 && packed != NULL) usual = advance(plan, &m->said, packed, size, horizon, i, count == 1, &m->told, &m->state);
+        if (usual <= 0) return usual;
+        if (m->told.due != 0) *due = m->told.due; /* sooner than those before */
+        packed = m->state.start;
+        size = m->state.at - packed;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Move *m = &lane->moves[i];
+        if (!(m->told.stays ? count_stay(lane, m->plan->place) : keep_rows(lane, m->plan, &m->said, &m->told))) return -1;
+    }
+    return keep_state(lane, key, &lane->moves[count - 1].state) ? 1 : -1;
+}
+
+/* lane.move(((plan, dims, money), ...), key, offset, ts, event id, unit id, consent, watermark, floor): 0 or when the unit is due; None: not
+ * usual */
+static PyObject *lane_move(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    if (count != 9) return PyErr_Format(PyExc_TypeError, "move takes 9 arguments, not %zd", count);
+    Said said;
+    said.offset = PyLong_AsLongLong(args[2]);
+    said.ts = PyLong_AsLongLong(args[3]);
+    said.event_id = PyUnicode_AsUTF8AndSize(args[4], &said.event_id_size);
+    said.unit_id = PyUnicode_AsUTF8AndSize(args[5], &said.unit_id_size);
+    if (said.event_id == NULL || said.unit_id == NULL) return NULL;
+    if (args[6] != Py_None && args[6] != Py_True && args[6] != Py_False)
+        return PyErr_Format(PyExc_TypeError, "consent is True, False or None");
+    said.consent = args[6] == Py_None ? -1 : args[6] == Py_True;
+    int64_t watermark = PyLong_AsLongLong(args[7]), floor = PyLong_AsLongLong(args[8]), due;
+    if (PyErr_Occurred()) return NULL;
+    if (!PyTuple_Check(args[0])) return PyErr_Format(PyExc_TypeError, "the first argument is a tuple");
+    Py_ssize_t funnels = PyTuple_Size(args[0]);
+    if (funnels < 1 || funnels > MOST_FUNNELS || said.event_id_size == 0) Py_RETURN_NONE;
+    for (Py_ssize_t i = 0; i < funnels; i++) {
+        Move *m = &((Lane *)self)->moves[i];
+        PyObject *one = PyTuple_GetItem(args[0], i);
+        char *dims, *money;
+        m->said = said;
+        if (!PyTuple_Check(one)) return PyErr_Format(PyExc_TypeError, "what it says to a funnel is a tuple");
+        if (!PyArg_ParseTuple(one, "O!y#y#", plan_type, &m->plan, &dims, &m->said.dims_size, &money, &m->said.money_size))
+            return NULL;
+        m->said.dims = dims;
+        m->said.money = money;
+        if (m->said.dims_size == 0 || m->said.money_size == 0 || !find_order(&m->said)) Py_RETURN_NONE;
+    }
+    int usual = move_unit((Lane *)self, funnels, watermark, floor, args[1], &due);
+    if (usual < 0) return NULL;
+    if (usual == 0) Py_RETURN_NONE;
+    return PyLong_FromLongLong(due);
+}
+
+/* An attempt that ends because its window has passed: what goes into its row, and when that was. */
+typedef struct {
+    Plan *plan;
+    Told told;
+    int64_t ts;
+} Ended;
+
+/* Settles one funnel of a unit and writes what is left of it: `settle` of unit.py. `due`: when it is due again; `open`: whether an attempt
+ * is; `ended->plan`: NULL where none ended. 1: kept. 2: nothing is left. 0: unusual. -1: an exception is set. */
+static int settle_funnel(const Now *now, Reader *r, Ended *ended, int64_t *due, int *open) {
+    Writer *w = &state_out;
+    Told *told = &ended->told;
+    Place tag_at = r->at;
+    int64_t tag = read_int(r), reached = 0, highest = 0, current = 0, deadline = 0, reason = 0;
+    Place tag_end = r->at;
+    if (read_array(r) != 7) return 0;
+    Place walk_at = r->at, consent_at;
+    if (read_array(r) != 7) return 0;
+    *open = peek(r) != 0xc0;
+    if (*open) {
+        if (!read_attempt(r, told, &consent_at)) return 0;
+        skip(r);
+        skip(r);
+        reached = read_int(r);
+        highest = read_int(r);
+        current = read_int(r);
+        deadline = read_int(r);
+        reason = read_int(r);
+    } else skip(r);
+    int over = peek(r) != 0xc0; /* an attempt has ended before */
+    int64_t end = 0;
+    if (over) end = read_int(r);
+    else skip(r);
+    skip(r);
+    skip(r);
+    Place activity_at = r->at;
+    skip(r);
+    told->session_start = read_int(r);
+    skip(r); /* orders */
+    Place walk_end = r->at;
+    skip(r); /* base */
+    skip(r); /* pending */
+    int64_t count = read_int(r), newest = read_int(r);
+    Place pending_end = r->at;
+    int settled_before = peek(r) != 0xc0;
+    skip(r);
+    read_int(r);
+    if (r->odd || settled_before) return 0;
+
+    PyObject *number = PyLong_FromLongLong(tag), *plans = number == NULL ? NULL : PyDict_GetItemWithError(now->endings, number);
+    Py_XDECREF(number);
+    if (plans == NULL) return PyErr_Occurred() ? -1 : 0;
+    if (!PyTuple_Check(plans) || highest < 0 || highest >= PyTuple_Size(plans)) return 0;
+    Plan *plan = (Plan *)PyTuple_GetItem(plans, (Py_ssize_t)highest);
+    int64_t horizon = now->watermark - plan->lateness;
+    if (horizon < now->floor) horizon = now->floor;
+    int settled = count > 0 && newest < horizon, ends = *open && deadline < horizon;
+    if (count > plan->most && !settled) return 0;
+    ended->plan = NULL;
+    told->from = NULL;
+    if (ends) {
+        if (highest != current || reason != 0) return 0;
+        ended->plan = plan;
+        ended->ts = end = deadline;
+        told->reached = reached;
+        *open = 0;
+    }
+    if (*open) *due = deadline;
+    else { /* as `due` of unit.py has it */
+        *due = count > 0 && !settled ? newest : 0;
+        if ((ends || over) && end + plan->window > *due) *due = end + plan->window;
+        if (*due < horizon) return 2;
+    }
+    put(w, tag_at, tag_end - tag_at);
+    *w->at++ = 0x97;
+    if (ends) {
+        *w->at++ = 0x97;
+        put_nil(w);
+        put_int(w, deadline);
+        put_bool(w, 1);
+        put_int(w, told->number);
+        put(w, activity_at, walk_end - activity_at);
+    } else put(w, walk_at, walk_end - walk_at);
+    if (settled) put(w, "\xc4\x00\xc4\x00\x00\x00", 6); /* nothing is pending any more */
+    else put(w, walk_end, pending_end - walk_end);
+    put_nil(w);
+    put_int(w, *due);
+    *due += plan->lateness;
+    return 1;
+}
+
+/* Keeps the row of a drop-off. */
+static int keep_drop(Lane *lane, Plan *plan, Said *said, Told *told) {
+    Writer *w = &lane->rows;
+    int64_t minute = said->ts / 60000 - (said->ts % 60000 < 0);
+    if (!ready_for_rows(w, plan, said, told)) return 0;
+    Py_ssize_t begin = w->at - w->start;
+    put_end(w, plan, said, told, "\xa0\xae" "window_timeout");
+    Py_ssize_t size = w->at - w->start - begin;
+    Group *group = group_of(lane, plan, -shape_of(told), minute, w->start + begin, size);
+    if (group == NULL || !add_dims(group, told)) return 0;
+    lane->count++;
+    PyObject *dropped = drop_off_of(&lane->record, plan, said, told);
+    if (dropped != Py_None) return append(lane->drop_offs, dropped);
+    Py_DECREF(dropped);
+    if (!ready(&lane->drops, size)) return 0;
+    put(&lane->drops, w->start + begin, size);
+    lane->drop_count++;
+    return 1;
+}
+
+/* What the clock alone makes of a unit need not be written, unless an event has changed it in this chunk. */
+static int keep_unwritten(Lane *lane, PyObject *key) {
+    int changed = PyDict_Contains(lane->changed, key), written = 0;
+    if (changed > 0) written = !PySet_Contains(lane->unwritten, key);
+    return changed >= 0 && set_state(lane, key, &state_out) && (written || PySet_Add(lane->unwritten, key) == 0);
+}
+
+#define NEVER INT64_MIN
+
+/* A unit is over: nothing is kept of it but that. 1 or -1. */
+static int finish(Lane *lane, PyObject *key, int64_t format, int64_t offset) {
+    Writer *w = &state_out;
+    w->at = w->start;
+    if (!ready(w, 64)) return -1;
+    *w->at++ = 0x95;
+    put_int(w, format);
+    put_int(w, offset);
+    put_int(w, (int64_t)1 << 62);
+    put_bool(w, 0);
+    *w->at++ = 0x80;
+    return keep_unwritten(lane, key) && set_number(lane->finished, key, offset) ? 1 : -1;
+}
+
+/* A unit is due. 1: settled, or the entry no longer holds; `again`: when it is due next. 0: not usual, nothing is
+ * changed. -1: an exception is set. */
+static int settle(Lane *lane, const Now *now, PyObject *key, int64_t wake, int64_t *again) {
+    PyObject *held = state_of(lane, key);
+    *again = NEVER;
+    if (held == NULL) return PyErr_Occurred() ? -1 : 1;
+    Said said = {.offset = now->offset, .event_id = "", .money_size = 1, .consent = -1};
+    Ended ended[MOST_FUNNELS];
+    char *packed;
+    Py_ssize_t size;
+    said.unit_id = PyUnicode_AsUTF8AndSize(key, &said.unit_id_size);
+    if (said.unit_id == NULL || PyBytes_AsStringAndSize(held, &packed, &size) < 0) return -1;
+    Reader reader = {(Place)packed, (Place)packed + size, 0}, *r = &reader;
+    Py_ssize_t parts = read_array(r);
+    Place head = r->at;
+    int64_t format = read_int(r), offset = read_int(r);
+    Place head_end = r->at;
+    int64_t due = read_int(r);
+    int quiet = read_bool(r);
+    if (r->odd || parts != 5 || said.unit_id_size < 1 || said.unit_id[0] != '=') return 0;
+    if (due != wake) return 1;
+    if (quiet && wake < now->watermark) return finish(lane, key, format, offset); /* nothing is left to do but to forget it */
+    Py_ssize_t funnels = read_map(r), left = 0;
+    if (r->odd || funnels < 1 || funnels > MOST_FUNNELS) return 0;
+
+    Writer *w = &state_out;
+    w->at = w->start;
+    if (!ready(w, 64 + size + 64 * funnels)) return -1;
+    w->at += 32; /* its head is written last */
+    unsigned char *body = w->at;
+    int64_t earliest = INT64_MAX;
+    int opens = 0;
+    for (Py_ssize_t i = 0; i < funnels; i++) {
+        int64_t next;
+        int open, kept = settle_funnel(now, r, &ended[i], &next, &open);
+        if (kept <= 0) return kept;
+        if (kept == 1) {
+            left++;
+            opens += open;
+            if (next < earliest) earliest = next;
+        }
+    }
+    if (r->at != r->end) return 0;
+    Py_ssize_t body_size = w->at - body;
+    w->at = w->start;
+    *w->at++ = 0x95;
+    put(w, head, head_end - head);
+    put_int(w, earliest);
+    put_bool(w, left == 1 && opens == 0);
+    put_count(w, left, 0x80, 0xde);
+    memmove(w->at, body, (size_t)body_size);
+    w->at += body_size;
+
+    said.unit_id++;
+    said.unit_id_size--;
+    for (Py_ssize_t i = 0; i < funnels; i++) {
+        if (ended[i].plan == NULL) continue;
+        said.ts = ended[i].ts;
+        if (!keep_drop(lane, ended[i].plan, &said, &ended[i].told)) return -1;
+    }
+    if (left == 0) return finish(lane, key, format, offset);
+    *again = earliest;
+    return keep_unwritten(lane, key) ? 1 : -1;
+}
+
+/* (number, key), the key's reference kept. */
+static PyObject *entry(int64_t number, PyObject *key) {
+    PyObject *made = PyTuple_New(2), *told = PyLong_FromLongLong(number);
+    if (made == NULL || told == NULL) {
+        Py_XDECREF(made);
+        Py_XDECREF(told);
+        return NULL;
+    }
+    PyTuple_SetItem(made, 0, told);
+    PyTuple_SetItem(made, 1, Py_NewRef(key));
+    return made;
+}
+
+/* When the first of the calendar's near entries is due; `edge` where there are none. */
+static int64_t soonest(const Now *now) {
+    Py_ssize_t count = PyList_Size(now->near);
+    return count == 0 ? now->edge : -PyLong_AsLongLong(PyTuple_GetItem(PyList_GetItem(now->near, count - 1), 0));
+}
+
+/* Settles the units that are due before the watermark. 1: all of them. 0: what is left is for Python: one that is not usual, one that is
+ * due again before the calendar's edge (it is among the dues, not in the calendar), or a page to be turned. -1: an exception is set. */
+static int settle_due(Lane *lane, const Now *now) {
+    int64_t due;
+    while ((due = soonest(now)) < now->watermark) {
+        Py_ssize_t last = PyList_Size(now->near) - 1;
+        if (last < 0 || now->endings == Py_None) return 0;
+        int64_t again;
+        PyObject *key = PyTuple_GetItem(PyList_GetItem(now->near, last), 1);
+        int usual = settle(lane, now, key, due, &again);
+        if (usual > 0 && again != NEVER && !append(now->dues, entry(again, key))) return -1;
+        if (usual > 0 && PyList_SetSlice(now->near, last, last + 1, NULL) < 0) return -1;
+        if (usual <= 0 || (again != NEVER && again < now->edge)) return usual < 0 ? -1 : 0;
+    }
+    return 1;
+}
+
+/* lane.settle(endings, near, offset, watermark, floor, edge): settles the units that are due before the watermark, for as long as that is
+ * usual. [(when it is due again, key)], to be entered in the calendar. `endings`: tag → the plans of its levels, by which attempts
+ * that run out are written. `near`: [(-when, key)], the first due last; those that are done are taken out. */
+static PyObject *lane_settle(PyObject *self, PyObject *args) {
+    long long offset, watermark, floor, edge;
+    Now now = {0};
+    if (!PyArg_ParseTuple(args, "O!O!LLLL", &PyDict_Type, &now.endings, &PyList_Type, &now.near, &offset, &watermark, &floor, &edge)) return NULL;
+    now.offset = offset;
+    now.watermark = watermark;
+    now.floor = floor;
+    now.edge = edge;
+    now.dues = PyList_New(0);
+    if (now.dues == NULL || settle_due((Lane *)self, &now) < 0) {
+        Py_XDECREF(now.dues);
+        return NULL;
+    }
+    return now.dues;
+}
+
+/* lane.begin(store, changed, unwritten, finished): what the next chunk changes */
+static PyObject *lane_begin(PyObject *self, PyObject *args) {
+    Lane *lane = (Lane *)self;
+    PyObject *store, *changed, *unwritten, *finished;
+    if (!PyArg_ParseTuple(args, "O!O!O!O!", &PyDict_Type, &store, &PyDict_Type, &changed, &PySet_Type, &unwritten, &PyDict_Type, &finished))
+        return NULL;
+    PyObject *old[] = {lane->store, lane->changed, lane->unwritten, lane->finished};
+    lane->store = Py_NewRef(store);
+    lane->changed = Py_NewRef(changed);
+    lane->unwritten = Py_NewRef(unwritten);
+    lane->finished = Py_NewRef(finished);
+    for (int i = 0; i < 4; i++) Py_XDECREF(old[i]);
+    Py_RETURN_NONE;
+}
+
+/* lane.rows(): (number of rows, their bytes, number of drop-offs among them that have no record yet, these once more, the others'
+ * records, [(place, shape, a row, [dims], [duration],
+ * [(money, dims)])]) since the last call */
+static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
+    Lane *lane = (Lane *)self;
+    PyObject *groups = PyList_New(0), *drop_offs = PyList_New(0), *stayed = PyList_New(0), *made = NULL;
+    int whole = groups != NULL && drop_offs != NULL && stayed != NULL;
+    for (int i = 0; i < lane->group_count && whole; i++) {
+        Group *g = &lane->groups[i];
+        whole = append(groups, Py_BuildValue("(iLOOOO)", g->plan->place, (long long)g->shape, g->sample, g->dims, g->durations, g->money));
+    }
+    for (int i = 0; i < lane->stayed_count && whole; i++)
+        whole = append(stayed, Py_BuildValue("(iL)", lane->stayed[i].place, (long long)lane->stayed[i].count));
+    if (whole)
+        made = Py_BuildValue(
+            "(ny#ny#OOO)", lane->count, lane->count ? (char *)lane->rows.start : "", lane->rows.at - lane->rows.start, lane->drop_count,
+            lane->drop_count ? (char *)lane->drops.start : "", lane->drops.at - lane->drops.start, lane->drop_offs, stayed, groups);
+    Py_XDECREF(groups);
+    Py_XDECREF(stayed);
+    if (made == NULL) Py_XDECREF(drop_offs);
+    else {
+        Py_DECREF(lane->drop_offs);
+        lane->drop_offs = drop_offs;
+        forget_groups(lane);
+        lane->count = lane->drop_count = 0;
+        lane->stayed_count = 0;
+        lane->rows.at = lane->rows.start;
+        lane->drops.at = lane->drops.start;
+    }
+    return made;
+}
+
+static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    if ((kwargs != NULL && PyDict_Size(kwargs) > 0) || PyTuple_Size(args) > 0)
+        return PyErr_Format(PyExc_TypeError, "Lane takes no arguments");
+    Lane *lane = (Lane *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (lane == NULL) return NULL;
+    lane->drop_offs = PyList_New(0);
+    if (lane->drop_offs != NULL) return (PyObject *)lane;
+    Py_DECREF((PyObject *)lane);
+    return NULL;
+}
+
+static void lane_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    Lane *lane = (Lane *)self;
+    forget_groups(lane);
+    PyMem_Free(lane->groups);
+    PyMem_Free(lane->stayed);
+    PyMem_Free(lane->rows.start);
+    PyMem_Free(lane->drops.start);
+    PyMem_Free(lane->record.start);
+    for (int i = 0; i < MOST_FUNNELS; i++) {
+        PyMem_Free(lane->moves[i].dims.start);
+        PyMem_Free(lane->moves[i].money.start);
+        PyMem_Free(lane->moves[i].state.start);
+    }
+    Py_XDECREF(lane->drop_offs);
+    Py_XDECREF(lane->store);
+    Py_XDECREF(lane->changed);
+    Py_XDECREF(lane->unwritten);
+    Py_XDECREF(lane->finished);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+#endif

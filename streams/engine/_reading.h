@@ -1,0 +1,371 @@
+/* Records as they lie in Kafka, taken without decoding them in Python for as long as they are usual. */
+#ifndef FUNNELWATCH_READING_H
+#define FUNNELWATCH_READING_H
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "_fetched.h"
+#include "_lane.h"
+#include "_msgpack.h"
+#include "_plan.h"
+#include "_recent.h"
+#include "_record.h"
+#include "_walk.h"
+
+/* How events of a name are done. */
+typedef struct {
+    unsigned char name[47], size;
+    PyObject *how;
+} Way;
+
+#define WAYS 32
+
+/* What a source's records are read by. `ways`: of names that came lately, by their letters. `known`: name → its Plans, None (no funnel looks
+ * at it), False (never usual). */
+typedef struct {
+    PyObject_HEAD
+    Limits limits;
+    int64_t earliest, max_ahead;
+    int ids[2], networks, hosts, addresses; /* fields of the unit's id, the first that is there; -1: none */
+    PyObject *known, *currencies, *default_currency, *is_internal;
+    Way ways[WAYS];
+    char currency[4]; /* the last one that was found to be one */
+} Reading;
+
+static int is_key(Text *text, const Fetched *got) {
+    return got->key != NULL && got->key_size == text->size && memcmp(got->key, text->at, (size_t)text->size) == 0;
+}
+
+/* Whether an e-mail or IP address may be in it: what schemas/privacy/addresses.py would have to look at. */
+static int may_hold_address(Text *text) {
+    int dots = 0, colons = 0;
+    for (Place at = text->at, end = text->at + text->size; at < end; at++) {
+        if (*at == '@' || *at == '%') return 1;
+        dots += *at == '.';
+        colons += *at == ':';
+    }
+    return dots >= 3 || colons >= 2;
+}
+
+/* Whether this currency is one: 1, 0, or -1 with an exception set. */
+static int is_currency(Reading *reading, Text *text) {
+    if (text->size != 3 || text->escaped) return 0;
+    if (memcmp(reading->currency, text->at, 3) == 0) return 1;
+    PyObject *code = PyUnicode_FromStringAndSize((const char *)text->at, 3);
+    if (code == NULL) return -1;
+    int found = PySet_Contains(reading->currencies, code);
+    Py_DECREF(code);
+    if (found > 0) memcpy(reading->currency, text->at, 3);
+    return found;
+}
+
+/* Whether channel and campaign are as the record names them, with nothing to be read from its addresses. */
+static int origin_given(Record *record) {
+    Text *text = record->text;
+    if (text[URL].at != NULL && contains(text[URL].at, text[URL].size, "utm_", 4)) return 0;
+    if (text[CHANNEL].at != NULL) return 1;
+    return text[URL].at == NULL && text[LANDING_PAGE].at == NULL && text[REFERRER].size == 0 && text[SOURCE].at == NULL &&
+           text[MEDIUM].at == NULL;
+}
+
+/* Packs the breakdown. 1, 0 (unusual), -1. */
+static int read_dims(Reading *reading, Record *record, Move *m) {
+    Plan *plan = m->plan;
+    Writer *w = &m->dims;
+    Py_ssize_t count = PyBytes_Size(plan->fields);
+    const char *fields = PyBytes_AsString(plan->fields);
+    w->at = w->start;
+    if (!ready(w, 8 + count * 264)) return -1;
+    put_count(w, count, 0x90, 0xdc);
+    int origin = -1;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        int field = fields[i];
+        Text *text = &record->text[field];
+        if (field >= CHANNEL && field <= TERM && origin < 0 && !(origin = origin_given(record))) return 0;
+        if (text->escaped || text->size > 256 || (reading->addresses && may_hold_address(text))) return 0;
+        if (text->at == NULL) put_text(w, "(none)", 6);
+        else put_text(w, (const char *)text->at, text->size);
+    }
+    m->said.dims = (char *)w->start;
+    m->said.dims_size = w->at - w->start;
+    return 1;
+}
+
+/* Packs the money, as schemas of state.py's Money. 1 or -1. */
+static int read_money(Reading *reading, Record *record, Move *m) {
+    static const char nothing[] = "\xc0";
+    Plan *plan = m->plan;
+    m->said.money = nothing;
+    m->said.money_size = 1;
+    if (plan->convert == Py_None || record->revenue < 0) return 1;
+    Text currency = record->text[CURRENCY], order = record->text[ORDER_ID];
+    if (currency.at == NULL && reading->default_currency != Py_None)
+        currency.at = (Place)PyUnicode_AsUTF8AndSize(reading->default_currency, &currency.size);
+    PyObject *told = PyObject_CallFunction(
+        plan->convert, "Ls#L", (long long)record->revenue, currency.at == NULL ? "" : (const char *)currency.at, currency.size, (long long)record->ts);
+    if (told == NULL) return -1;
+    int overflow = 0;
+    int64_t converted = told == Py_None ? 0 : PyLong_AsLongLongAndOverflow(told, &overflow);
+    int none = told == Py_None || overflow;
+    Py_DECREF(told);
+    Writer *w = &m->money;
+    w->at = w->start;
+    if (PyErr_Occurred() || !ready(w, 64 + currency.size + order.size)) return -1;
+    *w->at++ = 0x94;
+    put_int(w, record->revenue);
+    put_text(w, (const char *)currency.at, currency.size);
+    if (none) put_nil(w);
+    else put_int(w, converted);
+    put_text(w, (const char *)order.at, order.size);
+    m->said.money = (char *)w->start;
+    m->said.money_size = w->at - w->start;
+    return 1;
+}
+
+/* Whether its user agent is that of a bot, or of the site's own people. 1, 0, or -1 with an exception set; 2: it can't be told from here. */
+static int is_bot(Reading *reading, Text *agent) {
+    if (agent->size == 0) return 0;
+    if (agent->escaped) return 2;
+    PyObject *internal = PyObject_CallFunction(reading->is_internal, "s#", (const char *)agent->at, agent->size);
+    if (internal == NULL) return -1;
+    int bot = PyObject_IsTrue(internal);
+    Py_DECREF(internal);
+    return bot;
+}
+
+/* Reads a record: its key must be its unit's id, and its time within bounds. 1, 0 (unusual), -1. */
+static int read_checked(Reading *reading, const Fetched *got, Record *record, Text **unit) {
+    if (got->value == NULL || !read_record(got->value, got->value_size, &reading->limits, record)) return 0;
+    if (record->ts < reading->earliest || record->ts > got->timestamp + reading->max_ahead) return 0;
+    *unit = &record->text[reading->ids[0]];
+    if ((*unit)->at == NULL && reading->ids[1] >= 0) *unit = &record->text[reading->ids[1]];
+    if ((*unit)->at == NULL || !is_key(*unit, got)) return 0;
+    if ((reading->networks && record->text[IP].at != NULL) || (reading->hosts && record->text[URL].at != NULL)) return 0;
+    if (reading->addresses && (may_hold_address(&record->text[EVENT]) || may_hold_address(&record->text[EVENT_ID]))) return 0;
+    if (record->text[CURRENCY].at != NULL) {
+        int found = is_currency(reading, &record->text[CURRENCY]);
+        if (found <= 0) return found;
+    }
+    return 1;
+}
+
+/* How events of this name are done, borrowed: Plans, None, False; NULL with an exception set. */
+static PyObject *known_of(Reading *reading, Text *name) {
+    Place at = name->at;
+    Py_ssize_t size = name->size;
+    Way *way = &reading->ways[(size == 0 ? 0 : at[0] + 7 * at[size / 2] + 3 * at[size - 1] + size) % WAYS];
+    if (way->how != NULL && way->size == size && memcmp(way->name, at, (size_t)size) == 0) return way->how;
+    PyObject *text = PyUnicode_FromStringAndSize((const char *)at, size);
+    if (text == NULL) return NULL;
+    PyObject *found = PyDict_GetItemWithError(reading->known, text);
+    Py_DECREF(text);
+    if (found == NULL) return PyErr_Occurred() ? NULL : Py_False;
+    if (size <= (Py_ssize_t)sizeof way->name) {
+        memcpy(way->name, at, (size_t)size);
+        way->size = (unsigned char)size;
+        Py_XDECREF(way->how);
+        way->how = Py_NewRef(found);
+    }
+    return found;
+}
+
+/* Counts an event that no funnel looks at, if its id was seen lately, or else if it is a bot's. 1 or -1. */
+static int note(Text *id, int bot, Now *now) {
+    int seen = recent_take(now->recent, id->at, (size_t)id->size);
+    now->repeated += seen > 0;
+    now->bots += bot && seen == 0;
+    return seen < 0 ? -1 : 1;
+}
+
+/* A usual event, of one stage of each of these funnels. 1, 0 (unusual), -1. */
+static int step(Lane *lane, Reading *reading, PyObject *plans, int64_t offset, Record *record, Text *unit, Now *now) {
+    Said said = {.offset = offset, .ts = record->ts, .consent = record->consent};
+    char named[1 + 256];
+    Py_ssize_t count = PyTuple_Size(plans);
+    if (count < 1 || count > MOST_FUNNELS || unit->size >= (Py_ssize_t)sizeof named) return 0;
+    if (reading->addresses && (may_hold_address(unit) || may_hold_address(&record->text[ORDER_ID]))) return 0;
+    said.event_id = (const char *)record->text[EVENT_ID].at;
+    said.event_id_size = record->text[EVENT_ID].size;
+    said.unit_id = (const char *)unit->at;
+    said.unit_id_size = unit->size;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Move *m = &lane->moves[i];
+        m->plan = (Plan *)PyTuple_GetItem(plans, i);
+        m->said = said;
+        if (Py_TYPE((PyObject *)m->plan) != plan_type || m->plan->fields == Py_None) return 0;
+        int usual = read_dims(reading, record, m);
+        if (usual > 0) usual = read_money(reading, record, m);
+        if (usual <= 0 || !find_order(&m->said)) return usual < 0 ? -1 : 0;
+    }
+    named[0] = '=';
+    memcpy(named + 1, unit->at, (size_t)unit->size);
+    PyObject *key = PyUnicode_FromStringAndSize(named, unit->size + 1);
+    if (key == NULL) return -1;
+    int64_t due;
+    int usual = move_unit(lane, count, now->watermark, now->floor, key, &due);
+    now->moved += usual > 0;
+    if (usual > 0 && due != 0) {
+        if (!append(now->dues, entry(due, key))) usual = -1;
+        if (due < now->first_due) now->first_due = due;
+    }
+    Py_DECREF(key);
+    return usual;
+}
+
+/* One record. 1: taken. 0: unusual, nothing is changed. -1: an exception is set. */
+static int take_record(Lane *lane, Reading *reading, const Fetched *got, Now *now) {
+    Record record;
+    Text *unit;
+    if (got->offset <= now->offset) return 0;
+    int usual = read_checked(reading, got, &record, &unit);
+    int bot = usual > 0 ? is_bot(reading, &record.text[USER_AGENT]) : 0;
+    if (bot < 0 || bot > 1) usual = bot < 0 ? -1 : 0;
+    if (usual > 0) {
+        PyObject *how = known_of(reading, &record.text[EVENT]);
+        if (how == NULL) usual = -1;
+        else if (how == Py_False) usual = 0;
+        else if (bot || how == Py_None) usual = note(&record.text[EVENT_ID], bot, now);
+        else if (PyTuple_Check(how)) usual = step(lane, reading, how, got->offset, &record, unit, now);
+        else usual = 0;
+    }
+    if (usual <= 0) return usual;
+    now->offset = got->offset;
+    now->ts = record.ts;
+    now->read++;
+    if (record.ts > got->timestamp) record.ts = got->timestamp; /* one visitor's clock that is ahead must not make everybody else late */
+    if (record.ts > now->watermark && !bot) now->watermark = record.ts;
+    return 1;
+}
+
+/* So many at a time, where at least half of the last ones have moved a unit. */
+#define AHEAD 32
+
+/* Looks the units of coming records up, all at once: their states lie scattered over more memory than the caches hold, and so the waits for
+ * them pass side by side instead of one after the other. Nothing depends on it. 1, or -1 with an exception set. */
+static int look_ahead(Lane *lane, const Fetched *items, Py_ssize_t count) {
+    char named[1 + 256] = "=";
+    PyObject *keys[AHEAD], *states[AHEAD];
+    Py_ssize_t held = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_ssize_t size = items[i].key_size;
+        if (items[i].key == NULL || size >= (Py_ssize_t)sizeof named) continue;
+        memcpy(named + 1, items[i].key, (size_t)size);
+        PyObject *key = PyUnicode_FromStringAndSize(named, size + 1);
+        if (key == NULL) PyErr_Clear(); /* not UTF-8: no unit's id */
+        else if (PyObject_Hash(key) != -1) keys[held++] = key;
+    }
+    for (Py_ssize_t i = 0; i < held; i++) states[i] = PyDict_GetItemWithError(lane->store, keys[i]);
+    for (Py_ssize_t i = 0; i < held; i++) {
+        Py_DECREF(keys[i]);
+        for (int line = 0; states[i] != NULL && line < 5; line++) __builtin_prefetch((char *)states[i] + 64 * line);
+    }
+    return PyErr_Occurred() ? -1 : 1;
+}
+
+/* reading.take(lane, records, from, offset, watermark, floor, endings, near, edge, recent ids): takes records, and settles the units that are
+ * due after each, for as long as all is usual. `endings` is None where units are not to be settled. (the place of the next, whether that is unusual, offset, watermark, read,
+ * repeated, bots, the last one's time, [(due, key)]) */
+static PyObject *reading_take(PyObject *self, PyObject *args) {
+    Reading *reading = (Reading *)self;
+    PyObject *lane;
+    Records *records;
+    Py_ssize_t at;
+    long long offset, watermark, floor, edge;
+    Now now = {.first_due = INT64_MAX};
+    if (!PyArg_ParseTuple(
+            args, "OO!nLLLOO!LO!", &lane, records_type, &records, &at, &offset, &watermark, &floor, &now.endings, &PyList_Type, &now.near, &edge,
+            recent_type, &now.recent))
+        return NULL;
+    now.offset = offset;
+    now.watermark = watermark;
+    now.floor = floor;
+    now.edge = edge;
+    now.dues = PyList_New(0);
+    if (now.dues == NULL) return NULL;
+    Py_ssize_t count = records->count;
+    int usual = 1, settled = now.watermark <= soonest(&now);
+    Py_ssize_t ahead = at;
+    while (at < count && usual > 0 && settled) {
+        if (at == ahead) {
+            Py_ssize_t next = count - at < AHEAD ? count - at : AHEAD;
+            if (2 * now.moved >= AHEAD && look_ahead((Lane *)lane, &records->items[at], next) < 0) {
+                usual = -1;
+                break;
+            }
+            ahead += next;
+            now.moved = 0;
+        }
+        usual = take_record((Lane *)lane, reading, &records->items[at], &now);
+        at += usual > 0;
+        if (usual <= 0 || now.watermark <= soonest(&now)) settled = now.watermark <= now.first_due;
+        else if (now.watermark > now.first_due) settled = 0; /* it has its turn, once it is in the calendar */
+        else settled = settle_due((Lane *)lane, &now);
+    }
+    if (usual < 0 || settled < 0) {
+        Py_DECREF(now.dues);
+        return NULL;
+    }
+    return Py_BuildValue(
+        "(nNLLLLLLN)", at, PyBool_FromLong(usual == 0), (long long)now.offset, (long long)now.watermark, (long long)now.read, (long long)now.repeated,
+        (long long)now.bots, (long long)now.ts, now.dues);
+}
+
+/* Reading(known, fields of the unit's id, earliest, max_ahead, max_bytes, longest id, most properties, marks, networks, hosts,
+ * addresses, currencies, default currency or None, is_internal(user agent)) */
+static PyObject *reading_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    PyObject *known, *ids, *marks, *currencies, *default_currency, *is_internal;
+    long long earliest, max_ahead;
+    Py_ssize_t longest_record, longest_id, most_held;
+    int networks, hosts, addresses;
+    if (kwargs != NULL && PyDict_Size(kwargs) > 0) return PyErr_Format(PyExc_TypeError, "Reading takes no keywords");
+    if (!PyArg_ParseTuple(
+            args, "O!SLLnnnO!pppOOO", &PyDict_Type, &known, &ids, &earliest, &max_ahead, &longest_record, &longest_id, &most_held,
+            &PyTuple_Type, &marks, &networks, &hosts, &addresses, &currencies, &default_currency, &is_internal))
+        return NULL;
+    Reading *reading = (Reading *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (reading == NULL) return NULL;
+    reading->limits = (Limits){longest_record, longest_id < 256 ? longest_id : 256, most_held, Py_NewRef(marks)};
+    reading->earliest = earliest;
+    reading->max_ahead = max_ahead;
+    reading->ids[0] = PyBytes_AsString(ids)[0];
+    reading->ids[1] = PyBytes_Size(ids) > 1 ? PyBytes_AsString(ids)[1] : -1;
+    reading->networks = networks;
+    reading->hosts = hosts;
+    reading->addresses = addresses;
+    reading->known = Py_NewRef(known);
+    reading->currencies = Py_NewRef(currencies);
+    reading->default_currency = Py_NewRef(default_currency);
+    reading->is_internal = Py_NewRef(is_internal);
+    return (PyObject *)reading;
+}
+
+/* `known` asks the partition what it does not know, and the partition holds the reading: without this no partition that goes to another
+   worker would ever be freed. (The collector breaks the circle elsewhere.) */
+static int reading_traverse(PyObject *self, visitproc visit, void *arg) {
+    Reading *reading = (Reading *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(reading->limits.marks);
+    Py_VISIT(reading->known);
+    Py_VISIT(reading->currencies);
+    Py_VISIT(reading->default_currency);
+    Py_VISIT(reading->is_internal);
+    for (int i = 0; i < WAYS; i++) Py_VISIT(reading->ways[i].how);
+    return 0;
+}
+
+static void reading_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    Reading *reading = (Reading *)self;
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(reading->limits.marks);
+    Py_XDECREF(reading->known);
+    Py_XDECREF(reading->currencies);
+    Py_XDECREF(reading->default_currency);
+    Py_XDECREF(reading->is_internal);
+    for (int i = 0; i < WAYS; i++) Py_XDECREF(reading->ways[i].how);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+#endif

@@ -16,6 +16,9 @@ from sinks.embedded import jars
 from sinks.embedded.clickhouse import EmbeddedClickHouse
 from sinks.embedded.kafka import EmbeddedKafka
 
+# What helpers assert tells its values, too, as in the tests themselves.
+pytest.register_assert_rewrite(*(f"tests.{path.name}" for path in Path(__file__).parent.iterdir() if path.is_dir()))
+
 # How fast examples are made says nothing of the code, and much of the machine.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -50,9 +50,29 @@ class OffsetGap(Exception):
     """Records between two chunks were never handed to the agent. Going on would commit past them."""
 
 
+class ActiveNow:
+    """Partitions as they are active from one moment to the next. Never false: aiokafka takes an empty set for all partitions."""
+
+    def __init__(self, active: Container[TP]) -> None:
+        self._active = active
+
+    def __contains__(self, tp: object) -> bool:
+        return tp in self._active
+
+
 class PatientThread(driver.AIOKafkaConsumerThread):
     """drivers/aiokafka.py fixes fetches at "one byte is enough, else wait 1.5 s": beside a quiet site nearly every event then is a
     chunk of its own, with writes and acknowledgements of its own (a fifth of a core at 50 events a second)."""
+
+    async def _fetch_records(
+        self, consumer: Any, active_partitions: Any, timeout: float | None = None, max_records: int | None = None  # noqa: ASYNC109
+    ) -> Any:  # fmt: skip
+        """drivers/aiokafka.py gives a fetch the set of active partitions itself, which a rebalance empties while the fetch still waits. It then
+        takes what comes first of whatever partition, the beginning of a changelog, and consumer.py drops it: a worker that was given
+        a partition went on without a part of its units' state, and with all that was written after it."""
+        if active_partitions is not None:
+            active_partitions = ActiveNow(active_partitions)
+        return await super()._fetch_records(consumer, active_partitions, timeout, max_records)
 
     @property
     def method_queue(self) -> MethodQueue:
@@ -190,7 +210,16 @@ class SafeTransport(driver.Transport):
 
 class SafeRecovery(Recovery):
     """#596: recovery.py resumes partitions, seeks, then clears the queues while the fetcher runs: what it fetched in
-    between is skipped, and the next commit passes it. Here the flow stands still until the seek is done."""
+    between is skipped, and the next commit passes it. Here the flow stands still until the seek is done.
+
+    Nothing of Faust's sees that a part of a changelog was fetched and never came: tables and the scheduler know where it is read from."""
+
+    async def _seek_offsets(self, consumer: Any, tps: Any, offsets: Any, title: str) -> None:
+        await super()._seek_offsets(consumer, tps, offsets, title)
+        for tp in tps:
+            begins = max(0, offsets[tp])
+            consumer.chunk_scheduler.sought(tp, begins)
+            cast("Any", self.tp_to_table[tp]).begins[tp.partition] = begins
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         self.app.consumer.stop_flow()

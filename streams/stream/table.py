@@ -14,7 +14,8 @@ import msgspec
 from faust.types import TP
 
 from streams.engine.state import FORMAT
-from streams.stream.faust_fixes import reads_changelog
+from streams.stream.chunks import Chunk
+from streams.stream.faust_fixes import OffsetGap, reads_changelog
 
 State = dict[str, bytes]
 
@@ -30,7 +31,8 @@ unpack_place = msgspec.msgpack.Decoder(Place).decode
 
 
 class StateTable(faust.Table[str, bytes]):
-    """`parts[p]`: key → packed value. `written[p]`: last offset of the changelog that they include.
+    """`parts[p]`: key → packed value. `written[p]`: last offset of the changelog that they include; `begins[p]`: where the changelog of
+    a partition that is new here is read from.
 
     `on_change`: called with a partition whose values changed other than by the agent (recovered, revoked).
     """
@@ -39,6 +41,7 @@ class StateTable(faust.Table[str, bytes]):
         super().__init__(*args, **kwargs)
         self.parts: dict[int, State] = {}
         self.written: dict[int, int] = {}
+        self.begins: dict[int, int] = {}
         self.on_change: Callable[[int], None] = ignore
 
     def part(self, partition: int) -> State:
@@ -59,6 +62,7 @@ class StateTable(faust.Table[str, bytes]):
                 chunk = event.value
                 if not self.reads(TP(chunk.topic, chunk.partition)):
                     continue
+                self.check_contiguous(chunk)
                 part = self.part(chunk.partition)
                 for record in chunk.records:
                     key = record.key.decode()
@@ -71,6 +75,17 @@ class StateTable(faust.Table[str, bytes]):
         except Exception as error:  # recovery.py only logs what goes wrong here, and goes on with holes
             self.app.loop.create_task(self.app.crash(error))
             raise
+
+    def check_contiguous(self, chunk: Chunk) -> None:
+        """Raises OffsetGap for state between this chunk of the changelog and what was applied before it: units would have lost what they had
+        come to, and nobody would know."""
+        begins = self.begins.get(chunk.partition, chunk.offset)
+        applied = self.written.get(chunk.partition, begins - 1)
+        if chunk.follows is not None and chunk.follows > applied + 1:
+            raise OffsetGap(
+                f"{chunk.topic}, partition {chunk.partition}: state from {applied + 1} to {chunk.follows - 1} was fetched, and never came; "
+                "the worker stops, and reads all of it again at its next start"
+            )
 
     def reads(self, tp: TP) -> bool:
         """Whether this is a partition of the table's own changelog that this worker has. recovery.py hands what was still queued of
@@ -86,6 +101,7 @@ class StateTable(faust.Table[str, bytes]):
             if tp.topic == self.changelog_topic.get_topic_name():
                 self.parts.pop(tp.partition, None)
                 self.written.pop(tp.partition, None)
+                self.begins.pop(tp.partition, None)
                 self.on_change(tp.partition)
 
 

@@ -7,7 +7,10 @@ import asyncio
 import logging
 import signal
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import AsyncMock, Mock
@@ -15,6 +18,7 @@ from unittest.mock import AsyncMock, Mock
 import faust
 import mode
 import pytest
+from aiokafka.consumer import fetcher
 from aiokafka.structs import ConsumerRecord
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
@@ -25,11 +29,12 @@ from mode.threads import MethodQueue, ServiceThread
 from schemas.settings import Kafka
 from streams.engine.state import FORMAT, UnitState, pack
 from streams.stream.app import StreamApp, create_app
-from streams.stream.chunks import Chunk, ChunkSchema
+from streams.stream.chunks import Chunk, ChunkScheduler, ChunkSchema
 from streams.stream.faust_fixes import (
     STANDSTILL,
     THREAD_CALLS,
     BoundedWorker,
+    OffsetGap,
     PatientThread,
     SafeConsumer,
     SafeRecovery,
@@ -115,6 +120,43 @@ async def test_a_commit_has_its_turn_beside_calls_that_wait_for_it(app: StreamAp
 
 async def test_stock_threads_have_no_turn_for_it() -> None:
     assert not await ends_once_committed(MethodQueue())
+
+
+# -- PatientThread._fetch_records: a fetch that still waits when a rebalance pauses all partitions
+
+
+async def taken_after_a_pause(app: StreamApp, kind: type[driver.AIOKafkaConsumerThread]) -> Any:
+    """What a fetch takes whose partitions are paused while it waits, and then the changelog's records come."""
+    consumer = consumer_of(app, SafeConsumer)
+    came = asyncio.Event()
+    result = object.__new__(fetcher.FetchResult)
+    result.getall, result.has_more = (lambda _most: ["state"]), (lambda: False)
+    subscriptions = SimpleNamespace(
+        reassignment_in_progress=False, is_assigned=lambda _tp: True, fetch_context=nullcontext
+    )
+    inner = SimpleNamespace(
+        _subscriptions=subscriptions, _records={}, _closed=False, _notify=Mock(), _wait_consume_future=None,
+        _create_fetch_waiter=lambda: asyncio.ensure_future(came.wait()),
+    )  # fmt: skip
+    inner.fetched_records = partial(fetcher.Fetcher.fetched_records, inner)
+    reader: Any = SimpleNamespace(_fetcher=inner, _closed=False)
+    thread = consumer._thread
+    consumer.resume_partitions({CLICKS})
+    active = consumer._get_active_partitions()
+    fetching = asyncio.create_task(kind._fetch_records(thread, reader, active, 0.2, 300))
+    await asyncio.sleep(0.05)
+    consumer.pause_partitions({CLICKS})
+    inner._records[STATE] = result
+    came.set()
+    return await fetching
+
+
+async def test_a_fetch_takes_nothing_of_partitions_that_are_paused_while_it_waits(app: StreamApp) -> None:
+    assert await taken_after_a_pause(app, PatientThread) == {}
+
+
+async def test_a_stock_one_takes_whatever_comes(app: StreamApp) -> None:
+    assert await taken_after_a_pause(app, driver.AIOKafkaConsumerThread) == {STATE: ["state"]}
 
 
 # -- SafeConsumer.stands_still: what waits for ever is told from what is at work
@@ -369,6 +411,59 @@ async def test_a_revoked_partition_leaves_nothing(app: StreamApp) -> None:
     assert table.parts == {}
     assert table.persisted_offset(STATE) is None
     assert changed == [0, 0, 0, 0]
+
+
+# -- SafeRecovery, StateTable: state that was fetched and never came
+
+
+def chunk_of(first: int, last: int, follows: int | None) -> Any:
+    """An event of the changelog: a chunk of so many records."""
+    records = [
+        ConsumerRecord(STATE.topic, STATE.partition, at, 0, 0, b"=a", state_of(at), None, 0, 0, ())
+        for at in (first, last)
+    ]
+    return SimpleNamespace(message=message(last, STATE), value=Chunk(STATE, records, follows), key=b"=a", tp=STATE)
+
+
+async def table_read_from(app: StreamApp, begins: int) -> tuple[Any, ChunkScheduler]:
+    """A table whose changelog is read from there on, and the scheduler that was told."""
+    table = add_table(app, StateTable)
+    app.crash = AsyncMock()  # type: ignore[method-assign]
+    scheduler = ChunkScheduler()
+    consumer: Any = SimpleNamespace(seek_wait=AsyncMock(), chunk_scheduler=scheduler)
+    await manager_of(app).recovery._seek_offsets(consumer, {STATE}, Counter({STATE: begins}), "active")
+    return table, scheduler
+
+
+@pytest.mark.parametrize("begins", [-1, 0, 40])  # -1: Faust's word for an empty changelog
+async def test_state_that_never_came_crashes_the_worker(app: StreamApp, begins: int) -> None:
+    table, _ = await table_read_from(app, begins)
+    with pytest.raises(OffsetGap, match=f"state from {max(0, begins)} to 299 was fetched, and never came"):
+        table.apply_changelog_batch([chunk_of(300, 340, follows=300)])
+    assert table.parts.get(0, {}) == {}
+
+
+async def test_a_changelog_that_comes_whole_is_applied(app: StreamApp) -> None:
+    table, scheduler = await table_read_from(app, 40)
+    ((_, chunk),) = scheduler.iterate({STATE: chunk_of(45, 49, None).value.records})  # the first were compacted away
+    assert chunk.follows == 40
+    table.apply_changelog_batch([SimpleNamespace(value=chunk), chunk_of(60, 70, follows=50)])
+    table.wrote(0, 99)
+    table.apply_changelog_batch([chunk_of(99, 110, follows=99), chunk_of(120, 130, follows=111)])
+    assert table.written == {0: 130}
+    with pytest.raises(OffsetGap, match="from 131 to 131 "):
+        table.apply_changelog_batch([chunk_of(132, 140, follows=132)])
+
+
+async def test_a_partition_that_returns_is_read_from_its_beginning(app: StreamApp) -> None:
+    table, _ = await table_read_from(app, 0)
+    table.apply_changelog_batch([chunk_of(0, 70, follows=0)])
+    await table.on_rebalance(set(), {STATE}, set(), 1)
+    await manager_of(app).recovery._seek_offsets(
+        Mock(seek_wait=AsyncMock(), chunk_scheduler=ChunkScheduler()), {STATE}, Counter({STATE: 0}), "active"
+    )
+    with pytest.raises(OffsetGap, match="from 0 to 70 "):
+        table.apply_changelog_batch([chunk_of(71, 80, follows=71)])
 
 
 # -- StateTable: what a former owner wrote late

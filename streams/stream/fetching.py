@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.consumer import fetcher
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
@@ -61,12 +61,17 @@ class Batch:
         return bool(usual.crc32c(self._data, start, self._end) == self._sum)
 
     def into(self, records: Records, wanted: int) -> None:
-        """Adds its records, from that offset on. Raises CorruptRecordException."""
+        """Adds its records, from that offset on. Raises CorruptRecordException, UnsupportedCodecError."""
         body, start, end = self._data, self._start + SIZE, self._end
         codec = self._attributes & CODEC
         one_time = self._newest if self._attributes & APPEND_TIME else -1
         if codec:
-            body = bytes(DECODE[codec](body[start:end]))
+            decode = DECODE.get(codec)
+            if decode is None:
+                raise UnsupportedCodecError(
+                    f"the batch at offset {self.base_offset} is compressed in way {codec}, which is not known"
+                )
+            body = bytes(decode(body[start:end]))
             start, end = 0, len(body)
         try:
             records.read(body, start, end, self.base_offset, self._first, one_time, self._count, wanted)

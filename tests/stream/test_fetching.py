@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -156,6 +156,14 @@ def test_a_batch_too_short_for_its_head_is_damaged(length: int) -> None:
     struct.pack_into(">i", data, 8, length)
     with pytest.raises(CorruptRecordException, match="head"):
         ours(bytes(data), 0, Random(1))
+
+
+def test_a_compression_that_is_not_known_is_an_error_as_with_aiokafka() -> None:
+    data = batch(7, [(0, b"k", b"v", False)], flags=5)
+    with pytest.raises(UnsupportedCodecError):
+        stock(data, 0)
+    with pytest.raises(UnsupportedCodecError, match="at offset 7 is compressed in way 5"):
+        ours(data, 0, Random(1))
 
 
 def test_damaged_batches_by_hand() -> None:

@@ -7,10 +7,11 @@ Numbers are issues of github.com/faust-streaming/faust. All of it holds only wit
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -89,6 +90,12 @@ class PatientThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = app.fetch_wait  # noqa: SLF001
         return consumer
 
+    def look_again(self) -> None:
+        """Has a fetch that still waits see what is active now: what came while nothing was lies ready, and nothing else would wake it."""
+        fetcher = getattr(self._consumer, "_fetcher", None)
+        if fetcher is not None and not self.thread_loop.is_closed():
+            self.thread_loop.call_soon_threadsafe(wake, fetcher._fetch_waiters)  # noqa: SLF001
+
     async def on_start(self) -> None:
         """Notes when the group's coordinator last knew this worker: nothing else tells a worker that was frozen, or cut off, that
         others may have its partitions by now (nothing fences it; its generation is what it last heard)."""
@@ -111,6 +118,13 @@ class PatientThread(driver.AIOKafkaConsumerThread):
         return asked
 
 
+def wake(waiters: Iterable[asyncio.Future[None]]) -> None:
+    """Ends the waits of these, in their own thread."""
+    for waiter in list(waiters):
+        if not waiter.done():
+            waiter.set_result(None)
+
+
 class SafeConsumer(driver.Consumer):
     """Commits what is acknowledged, and tells the scheduler where each partition is read from. `heard`: monotonic seconds of the last
     request that the group's coordinator answered as to a member. `begins`: where partitions without a commit are read from. `asking`:
@@ -122,6 +136,10 @@ class SafeConsumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> driver.AIOKafkaConsumerThread:
         return PatientThread(self, loop=self.loop, beacon=self.beacon)
+
+    def resume_flow(self) -> None:
+        super().resume_flow()
+        cast("PatientThread", self._thread).look_again()
 
     async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust calls it so
         self.asking = time.monotonic()

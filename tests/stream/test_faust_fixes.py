@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from unittest.mock import AsyncMock, Mock
 
 import faust
@@ -43,6 +43,7 @@ from streams.stream.faust_fixes import (
     StandsStill,
     let_go,
     sure_of_its_place,
+    wake,
 )
 from streams.stream.table import StateTable
 
@@ -125,34 +126,57 @@ async def test_stock_threads_have_no_turn_for_it() -> None:
 # -- PatientThread._fetch_records: a fetch that still waits when a rebalance pauses all partitions
 
 
+class WaitingFetch:
+    """A fetch whose partitions are paused while it waits, whereupon the changelog's records come. `fetching`: what it takes."""
+
+    def __init__(self, app: StreamApp, kind: type[driver.AIOKafkaConsumerThread], seconds: float) -> None:
+        self.consumer = consumer_of(app, SafeConsumer)
+        self.inner: Any = SimpleNamespace(
+            _subscriptions=SimpleNamespace(
+                reassignment_in_progress=False, is_assigned=lambda _tp: True, fetch_context=nullcontext
+            ),
+            _records={}, _closed=False, _notify=Mock(), _wait_consume_future=None, _fetch_waiters=set(),
+            _loop=asyncio.get_running_loop(),
+        )  # fmt: skip
+        self.inner._create_fetch_waiter = partial(fetcher.Fetcher._create_fetch_waiter, self.inner)
+        self.inner.fetched_records = partial(fetcher.Fetcher.fetched_records, self.inner)
+        self.consumer.resume_partitions({CLICKS})
+        reader = SimpleNamespace(_fetcher=self.inner, _closed=False)
+        active = self.consumer._get_active_partitions()
+        self.consumer._thread._consumer = reader
+        self.fetching: asyncio.Task[Any] = asyncio.create_task(
+            kind._fetch_records(self.consumer._thread, cast("Any", reader), active, seconds, 300)
+        )
+
+    async def pause(self) -> None:
+        await asyncio.sleep(0.05)
+        self.consumer.pause_partitions({CLICKS})
+        result = object.__new__(fetcher.FetchResult)
+        result.getall, result.has_more = (lambda _most: ["state"]), (lambda: False)
+        self.inner._records[STATE] = result
+        wake(self.inner._fetch_waiters)
+        await asyncio.sleep(0.05)
+
+
 async def taken_after_a_pause(app: StreamApp, kind: type[driver.AIOKafkaConsumerThread]) -> Any:
-    """What a fetch takes whose partitions are paused while it waits, and then the changelog's records come."""
-    consumer = consumer_of(app, SafeConsumer)
-    came = asyncio.Event()
-    result = object.__new__(fetcher.FetchResult)
-    result.getall, result.has_more = (lambda _most: ["state"]), (lambda: False)
-    subscriptions = SimpleNamespace(
-        reassignment_in_progress=False, is_assigned=lambda _tp: True, fetch_context=nullcontext
-    )
-    inner = SimpleNamespace(
-        _subscriptions=subscriptions, _records={}, _closed=False, _notify=Mock(), _wait_consume_future=None,
-        _create_fetch_waiter=lambda: asyncio.ensure_future(came.wait()),
-    )  # fmt: skip
-    inner.fetched_records = partial(fetcher.Fetcher.fetched_records, inner)
-    reader: Any = SimpleNamespace(_fetcher=inner, _closed=False)
-    thread = consumer._thread
-    consumer.resume_partitions({CLICKS})
-    active = consumer._get_active_partitions()
-    fetching = asyncio.create_task(kind._fetch_records(thread, reader, active, 0.2, 300))
-    await asyncio.sleep(0.05)
-    consumer.pause_partitions({CLICKS})
-    inner._records[STATE] = result
-    came.set()
-    return await fetching
+    """What it takes."""
+    fetch = WaitingFetch(app, kind, 0.2)
+    await fetch.pause()
+    return await fetch.fetching
 
 
 async def test_a_fetch_takes_nothing_of_partitions_that_are_paused_while_it_waits(app: StreamApp) -> None:
     assert await taken_after_a_pause(app, PatientThread) == {}
+
+
+async def test_it_takes_what_lies_ready_as_soon_as_it_may(app: StreamApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a recovery would wait for the fetch's end, a second at most."""
+    fetch = WaitingFetch(app, PatientThread, 60.0)
+    await fetch.pause()
+    monkeypatch.setattr(fetch.consumer._thread, "thread_loop", asyncio.get_running_loop())
+    fetch.consumer.resume_partitions({STATE})
+    fetch.consumer.resume_flow()
+    assert await asyncio.wait_for(fetch.fetching, 10) == {STATE: ["state"]}
 
 
 async def test_a_stock_one_takes_whatever_comes(app: StreamApp) -> None:

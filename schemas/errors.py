@@ -47,3 +47,10 @@ class SchemaNotFetched(FunnelwatchError):
 
 class SinkError(FunnelwatchError):
     """A broker or a database refused, or can't be reached. Says what was tried and what to check."""
+
+
+def config_error_behind(error: BaseException | None) -> ConfigError | None:
+    """The user's mistake that an exception came of, if that was the reason: Faust turns every one into exit code 1."""
+    while error is not None and not isinstance(error, ConfigError):
+        error = error.__cause__ or error.__context__
+    return error

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from schemas.errors import config_error_behind
 from schemas.settings import Log, LogFormat
 
 #: Libraries that tell of each rebalance over dozens of lines; at `debug` they are heard, too.
@@ -52,6 +53,14 @@ class Discreet(logging.Formatter):
         return line if self._hide is None else self._hide("(secret)", line)
 
 
+def in_one_line(record: logging.LogRecord) -> bool:
+    """Has a user's mistake said in one line: how the program came upon it tells nobody what to do."""
+    mistake = config_error_behind(record.exc_info[1]) if record.exc_info else None
+    if mistake is not None:
+        record.msg, record.args, record.exc_info, record.exc_text = str(mistake), (), None, None
+    return True
+
+
 def set_up(settings: Log, secrets: Iterable[str] = ()) -> None:
     """Sends all logging to standard error in the form that the settings ask for. `secrets`: texts that no line may hold."""
     handler = logging.StreamHandler(sys.stderr)
@@ -61,6 +70,8 @@ def set_up(settings: Log, secrets: Iterable[str] = ()) -> None:
         lines = logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
     handler.setFormatter(Discreet(lines, secrets))
     level = logging.getLevelNamesMapping()[settings.level.value.upper()]
+    if level > logging.DEBUG:
+        handler.addFilter(in_one_line)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in CHATTY:
         logging.getLogger(name).setLevel(level if level <= logging.DEBUG else logging.WARNING)

@@ -237,7 +237,7 @@ def build(settings: Settings, funnels: Sequence[Funnel], layout: Layout) -> Stre
     host, _, port = settings.web.sink_listen.rpartition(":")
 
     async def listen() -> None:
-        await server.start(host.strip("[]"), int(port))
+        await server.start(host.strip("[]"), int(port), "sink_listen")
 
     app.before_start, app.after_stop = (listen,), (*app.after_stop, server.stop)
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hmac
+import os
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Protocol
@@ -78,17 +79,19 @@ class MetricsServer:
         self._guard, self._pages = Guard(token), pages
         self._runner: web.AppRunner | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen; port 0 takes a free one. Returns the port. Raises ConfigError if the address can't be had."""
+    async def start(self, host: str, port: int, setting: str = "listen") -> int:
+        """Listen; port 0 takes a free one. Returns the port. Raises ConfigError, naming the setting, if the address can't be had."""
         runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
             await web.TCPSite(runner, host, port).start()
         except (OSError, OverflowError) as error:
             await runner.cleanup()
-            reason = getattr(error, "strerror", None) or str(error)
+            errno = getattr(error, "errno", None) or 0
+            # asyncio's own text names the address once more; the numbers of names that can't be resolved are negative
+            reason = os.strerror(errno) if errno > 0 else getattr(error, "strerror", None) or str(error)
             raise ConfigError(
-                "[web] listen", f"{host}:{port} can't be listened on: {reason}", "choose another address or port"
+                f"[web] {setting}", f"{host}:{port} can't be listened on: {reason}", "choose another address or port"
             ) from error
         self._runner = runner
         return int(runner.addresses[0][1])

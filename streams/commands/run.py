@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from schemas.definitions import load_funnels
-from schemas.errors import ConfigError, SinkError
+from schemas.errors import SinkError, config_error_behind
 from schemas.funnel import Funnel
 from schemas.settings import Settings
 from schemas.settings.keys import secrets_of
@@ -99,14 +99,6 @@ def start(role: str, settings: Settings, funnels: tuple[Funnel, ...], layout: La
         if reason is None:
             raise
         raise reason from None  # one line and exit code 2: starting it again would not help
-
-
-def config_error_behind(ended: BaseException) -> ConfigError | None:
-    """The user's mistake that ended the app, if that was the reason: Faust turns every exception into exit code 1."""
-    reason: BaseException | None = ended
-    while reason is not None and not isinstance(reason, ConfigError):
-        reason = reason.__cause__ or reason.__context__
-    return reason
 
 
 class Child(msgspec.Struct):

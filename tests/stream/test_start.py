@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
+import pytest
 from kafka import KafkaAdminClient
 
 from sinks.embedded.clickhouse import EmbeddedClickHouse
@@ -58,6 +60,24 @@ def test_a_missing_source_topic_is_one_line_and_exit_code_2(tmp_path: Path, brok
         assert message_lines(worker.text()) == [
             "Error: sources: no-such-topic: no such topic in Kafka; create it, or correct the name"
         ]
+
+
+@pytest.mark.parametrize(("role", "setting"), [("worker", "listen"), ("sink", "sink_listen")])
+def test_a_port_that_is_taken_is_told_without_a_traceback(
+    role: str, setting: str, tmp_path: Path, broker: EmbeddedKafka, clickhouse: EmbeddedClickHouse, database: str
+) -> None:
+    with Stack(tmp_path, broker.bootstrap_servers, clickhouse.url, database, SITE) as stack, socket.socket() as taken:
+        web = stack.settings.web
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        settings_with(stack, f'{setting} = "{getattr(web, setting)}"', f'{setting} = "{place}"')
+        refused = stack.start(role, ready=False)
+        assert refused.wait(30) == 2
+        said = f"[web] {setting}: {place} can't be listened on: Address already in use; choose another address or port"
+        *told, last = message_lines(refused.text())
+        assert last == f"Error: {said}"
+        assert all(line.endswith(said) for line in told), told
 
 
 def test_partitions_added_to_a_keyed_source_are_refused_with_the_remedy(

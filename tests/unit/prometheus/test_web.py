@@ -172,6 +172,14 @@ async def test_a_taken_address_is_one_clear_line(server: MetricsServer) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(
-            ConfigError, match=rf"^\[web\] listen: 127.0.0.1:{port} can't be listened on: .*; choose another"
+            ConfigError,
+            match=rf"^\[web\] listen: 127.0.0.1:{port} can't be listened on: Address already in use; choose another",
         ):
             await server.start("127.0.0.1", port)
+
+
+async def test_nor_can_a_name_that_is_none(server: MetricsServer) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^\[web\] sink_listen: no\.such\.invalid:1 can't be listened on: (?!Unknown)[^;]+; choose"
+    ):
+        await server.start("no.such.invalid", 1, "sink_listen")

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "_msgpack.h"
+#include "_object.h"
 
 typedef struct {
     int64_t offset, timestamp;
@@ -26,15 +27,9 @@ static PyStructSequence_Field record_fields[] = {{"offset", NULL}, {"timestamp",
 static PyStructSequence_Desc record_desc = {"streams.engine._usual.Record", "A record of Kafka's.", record_fields, 4};
 
 static int make_room(Records *records, Py_ssize_t more) {
-    if (records->count + more <= records->room) return 1;
-    Py_ssize_t room = records->count + more + records->room / 2;
-    Fetched *items = PyMem_Realloc(records->items, (size_t)room * sizeof *items);
-    if (items == NULL) {
-        PyErr_NoMemory();
-        return 0;
-    }
+    Fetched *items = grown(records->items, &records->room, records->count + more, sizeof *items);
+    if (items == NULL) return 0;
     records->items = items;
-    records->room = room;
     return 1;
 }
 
@@ -123,7 +118,7 @@ static PyObject *records_add(PyObject *self, PyObject *args) {
 /* ---- as Python sees them ------------------------------------------------------------------------------------------------ */
 
 static Records *new_records(PyTypeObject *type, PyObject *buffers) {
-    Records *records = (Records *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    Records *records = allocate(type);
     if (records == NULL) return NULL;
     records->buffers = buffers == NULL ? PyList_New(0) : Py_NewRef(buffers);
     if (records->buffers == NULL) {
@@ -134,17 +129,14 @@ static Records *new_records(PyTypeObject *type, PyObject *buffers) {
 }
 
 static PyObject *records_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    if ((kwargs != NULL && PyDict_Size(kwargs) > 0) || PyTuple_Size(args) > 0) return PyErr_Format(PyExc_TypeError, "Records takes no arguments");
-    return (PyObject *)new_records(type, NULL);
+    return without_arguments(type, args, kwargs) ? (PyObject *)new_records(type, NULL) : NULL;
 }
 
 static void records_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
     Records *records = (Records *)self;
     PyMem_Free(records->items);
     Py_XDECREF(records->buffers);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    release(self);
 }
 
 static Py_ssize_t records_length(PyObject *self) { return ((Records *)self)->count; }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "_msgpack.h"
+#include "_object.h"
 #include "_plan.h"
 #include "_recent.h"
 #include "_walk.h"
@@ -45,7 +46,7 @@ typedef struct {
     Py_ssize_t count, drop_count;
     Group *groups;
     Stayed *stayed;
-    int group_count, group_room, stayed_count, stayed_room;
+    Py_ssize_t group_count, group_room, stayed_count, stayed_room;
     Move moves[MOST_FUNNELS]; /* of the event at hand */
 } Lane;
 
@@ -61,7 +62,7 @@ typedef struct {
 static PyTypeObject *plan_type;
 
 static void forget_groups(Lane *lane) {
-    for (int i = 0; i < lane->group_count; i++) {
+    for (Py_ssize_t i = 0; i < lane->group_count; i++) {
         Group *group = &lane->groups[i];
         Py_DECREF(group->plan);
         Py_XDECREF(group->sample);
@@ -72,31 +73,28 @@ static void forget_groups(Lane *lane) {
     lane->group_count = 0;
 }
 
-/* The group of such rows; NULL on an error. `row`: one of them. */
-static Group *group_of(Lane *lane, Plan *plan, int64_t shape, int64_t minute, const unsigned char *row, Py_ssize_t size) {
+/* The group of the row that was written last, from `begin` on; NULL on an error. */
+static Group *group_of(Lane *lane, Plan *plan, int64_t shape, const Said *said, Py_ssize_t begin) {
+    int64_t minute = said->ts / 60000 - (said->ts % 60000 < 0);
     if (plan->last < lane->group_count) {
         Group *group = &lane->groups[plan->last];
         if (group->plan == plan && group->shape == shape && group->minute == minute) return group;
     }
-    for (int i = lane->group_count - 1; i >= 0; i--) {
+    for (Py_ssize_t i = lane->group_count - 1; i >= 0; i--) {
         Group *group = &lane->groups[i];
         if (group->plan == plan && group->shape == shape && group->minute == minute) {
             if (shape >= 0) plan->last = i;
             return group;
         }
     }
-    if (lane->group_count == lane->group_room) {
-        int room = lane->group_room * 2 + 16;
-        Group *groups = PyMem_Realloc(lane->groups, (size_t)room * sizeof *groups);
-        if (groups == NULL) return (Group *)PyErr_NoMemory();
-        lane->groups = groups;
-        lane->group_room = room;
-    }
-    Group *group = &lane->groups[lane->group_count];
+    Group *groups = grown(lane->groups, &lane->group_room, lane->group_count + 1, sizeof *groups);
+    if (groups == NULL) return NULL;
+    lane->groups = groups;
+    Group *group = &groups[lane->group_count];
     group->plan = (Plan *)Py_NewRef((PyObject *)plan);
     group->shape = shape;
     group->minute = minute;
-    group->sample = PyBytes_FromStringAndSize((const char *)row, size);
+    group->sample = PyBytes_FromStringAndSize((const char *)lane->rows.start + begin, lane->rows.at - lane->rows.start - begin);
     group->dims = PyList_New(0);
     group->durations = PyList_New(0);
     group->money = PyList_New(0);
@@ -140,46 +138,43 @@ static int set_state(Lane *lane, PyObject *key, const Writer *w) {
     return !failed;
 }
 
+/* Keeps the row of an attempt's end, for which there is room. `outcome`: as put_end has it. The row's size; 0: an exception is set. */
+static Py_ssize_t keep_end(Lane *lane, Plan *plan, Said *said, Told *told, const char *outcome) {
+    Writer *w = &lane->rows;
+    Py_ssize_t begin = w->at - w->start;
+    put_end(w, plan, said, told, outcome);
+    Group *group = group_of(lane, plan, -shape_of(told), said, begin);
+    if (group == NULL || !add_dims(group, told)) return 0;
+    lane->count++;
+    return w->at - w->start - begin;
+}
+
 /* Keeps the rows of a usual event. 0: an exception is set. */
 static int keep_rows(Lane *lane, Plan *plan, Said *said, Told *told) {
     Writer *w = &lane->rows;
-    int64_t shape = shape_of(told), minute = said->ts / 60000 - (said->ts % 60000 < 0);
     if (!ready_for_rows(w, plan, said, told)) return 0;
     Py_ssize_t begin = w->at - w->start;
     put_enter(w, plan, said, told);
-    Group *group = group_of(lane, plan, shape, minute, w->start + begin, w->at - w->start - begin);
+    Group *group = group_of(lane, plan, shape_of(told), said, begin);
     if (group == NULL || !add_dims(group, told) || !append(group->durations, PyLong_FromLongLong(told->duration))) return 0;
     if (said->money_size > 1 &&
         !append(group->money, Py_BuildValue("(y#y#)", said->money, said->money_size, told->dims, told->dims_size)))
         return 0;
     lane->count++;
-    if (!plan->converts) return 1;
-    begin = w->at - w->start;
-    put_end(w, plan, said, told, "\xa0\xa9" "converted");
-    group = group_of(lane, plan, -shape, minute, w->start + begin, w->at - w->start - begin);
-    if (group == NULL || !add_dims(group, told)) return 0;
-    lane->count++;
-    return 1;
+    return !plan->converts || keep_end(lane, plan, said, told, "\xa0\xa9" "converted") > 0;
 }
 
 /* Counts an event that stayed. 0: an exception is set. */
 static int count_stay(Lane *lane, int place) {
-    for (int i = 0; i < lane->stayed_count; i++) {
+    for (Py_ssize_t i = 0; i < lane->stayed_count; i++) {
         if (lane->stayed[i].place != place) continue;
         lane->stayed[i].count++;
         return 1;
     }
-    if (lane->stayed_count == lane->stayed_room) {
-        int room = lane->stayed_room * 2 + 8;
-        Stayed *stayed = PyMem_Realloc(lane->stayed, (size_t)room * sizeof *stayed);
-        if (stayed == NULL) {
-            PyErr_NoMemory();
-            return 0;
-        }
-        lane->stayed = stayed;
-        lane->stayed_room = room;
-    }
-    lane->stayed[lane->stayed_count++] = (Stayed){place, 1};
+    Stayed *stayed = grown(lane->stayed, &lane->stayed_room, lane->stayed_count + 1, sizeof *stayed);
+    if (stayed == NULL) return 0;
+    lane->stayed = stayed;
+    stayed[lane->stayed_count++] = (Stayed){place, 1};
     return 1;
 }
 
@@ -198,6 +193,12 @@ static PyObject *state_of(Lane *lane, PyObject *key) {
     return packed;
 }
 
+/* Times before it are settled: nothing that comes later changes them. */
+static int64_t horizon_of(const Plan *plan, int64_t watermark, int64_t floor) {
+    int64_t horizon = watermark - plan->lateness;
+    return horizon < floor ? floor : horizon;
+}
+
 /* Moves a unit by the first `count` of the lane's moves, in turn: by all of them, or not at all. 1: done, and `due` says when the unit is
  * due, if that is new, else 0. 0: not usual, nothing is changed. -1: an exception is set. */
 static int move_unit(Lane *lane, Py_ssize_t count, int64_t watermark, int64_t floor, PyObject *key, int64_t *due) {
@@ -211,8 +212,7 @@ static int move_unit(Lane *lane, Py_ssize_t count, int64_t watermark, int64_t fl
     for (int i = 0; i < count; i++) {
         Move *m = &lane->moves[i];
         Plan *plan = m->plan;
-        int64_t horizon = watermark - plan->lateness;
-        if (horizon < floor) horizon = floor;
+        int64_t horizon = horizon_of(plan, watermark, floor);
         if (m->said.ts < horizon) return 0;
         int usual = plan->level == 0 ? begin(plan, &m->said, packed, size, i, &m->told, &m->state) : 0;
         if (usual == 0 && packed != NULL) usual = advance(plan, &m->said, packed, size, horizon, i, count == 1, &m->told, &m->state);
@@ -318,8 +318,7 @@ static int settle_funnel(const Now *now, Reader *r, Ended *ended, int64_t *due, 
     if (plans == NULL) return PyErr_Occurred() ? -1 : 0;
     if (!PyTuple_Check(plans) || highest < 0 || highest >= PyTuple_Size(plans)) return 0;
     Plan *plan = (Plan *)PyTuple_GetItem(plans, (Py_ssize_t)highest);
-    int64_t horizon = now->watermark - plan->lateness;
-    if (horizon < now->floor) horizon = now->floor;
+    int64_t horizon = horizon_of(plan, now->watermark, now->floor);
     int settled = count > 0 && newest < horizon, ends = *open && deadline < horizon;
     if (count > plan->most && !settled) return 0;
     ended->plan = NULL;
@@ -357,20 +356,14 @@ static int settle_funnel(const Now *now, Reader *r, Ended *ended, int64_t *due, 
 
 /* Keeps the row of a drop-off. */
 static int keep_drop(Lane *lane, Plan *plan, Said *said, Told *told) {
-    Writer *w = &lane->rows;
-    int64_t minute = said->ts / 60000 - (said->ts % 60000 < 0);
-    if (!ready_for_rows(w, plan, said, told)) return 0;
-    Py_ssize_t begin = w->at - w->start;
-    put_end(w, plan, said, told, "\xa0\xae" "window_timeout");
-    Py_ssize_t size = w->at - w->start - begin;
-    Group *group = group_of(lane, plan, -shape_of(told), minute, w->start + begin, size);
-    if (group == NULL || !add_dims(group, told)) return 0;
-    lane->count++;
+    if (!ready_for_rows(&lane->rows, plan, said, told)) return 0;
+    Py_ssize_t size = keep_end(lane, plan, said, told, "\xa0\xae" "window_timeout");
+    if (size == 0) return 0;
     PyObject *dropped = drop_off_of(&lane->record, plan, said, told);
     if (dropped != Py_None) return append(lane->drop_offs, dropped);
     Py_DECREF(dropped);
     if (!ready(&lane->drops, size)) return 0;
-    put(&lane->drops, w->start + begin, size);
+    put(&lane->drops, lane->rows.at - size, size); /* the row that was written last */
     lane->drop_count++;
     return 1;
 }
@@ -540,11 +533,11 @@ static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     Lane *lane = (Lane *)self;
     PyObject *groups = PyList_New(0), *drop_offs = PyList_New(0), *stayed = PyList_New(0), *made = NULL;
     int whole = groups != NULL && drop_offs != NULL && stayed != NULL;
-    for (int i = 0; i < lane->group_count && whole; i++) {
+    for (Py_ssize_t i = 0; i < lane->group_count && whole; i++) {
         Group *g = &lane->groups[i];
         whole = append(groups, Py_BuildValue("(iLOOOO)", g->plan->place, (long long)g->shape, g->sample, g->dims, g->durations, g->money));
     }
-    for (int i = 0; i < lane->stayed_count && whole; i++)
+    for (Py_ssize_t i = 0; i < lane->stayed_count && whole; i++)
         whole = append(stayed, Py_BuildValue("(iL)", lane->stayed[i].place, (long long)lane->stayed[i].count));
     if (whole)
         made = Py_BuildValue(
@@ -566,9 +559,8 @@ static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
 }
 
 static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    if ((kwargs != NULL && PyDict_Size(kwargs) > 0) || PyTuple_Size(args) > 0)
-        return PyErr_Format(PyExc_TypeError, "Lane takes no arguments");
-    Lane *lane = (Lane *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    if (!without_arguments(type, args, kwargs)) return NULL;
+    Lane *lane = allocate(type);
     if (lane == NULL) return NULL;
     lane->drop_offs = PyList_New(0);
     if (lane->drop_offs != NULL) return (PyObject *)lane;
@@ -577,7 +569,6 @@ static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
 }
 
 static void lane_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
     Lane *lane = (Lane *)self;
     forget_groups(lane);
     PyMem_Free(lane->groups);
@@ -595,8 +586,7 @@ static void lane_dealloc(PyObject *self) {
     Py_XDECREF(lane->changed);
     Py_XDECREF(lane->unwritten);
     Py_XDECREF(lane->finished);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    release(self);
 }
 
 #endif

@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "_msgpack.h"
+#include "_object.h"
 
 enum { HEAD, ENTER, STAGE, FORWARD, END, REACHED, PARTS };
 
 typedef struct {
     PyObject_HEAD
-    int level, converts, place, last; /* `last`: the group that it was counted in last */
+    int level, converts, place;
+    Py_ssize_t last; /* `last`: the group that it was counted in last */
     int64_t format, tag, window, lateness, most, optional; /* `optional`: which levels are, bit by bit */
     /* Of the rows, packed beforehand. HEAD: funnel and version; ENTER: kind and item; STAGE: the stage reached; FORWARD: direction
      * and outcome. Of the end that a conversion writes, END: kind and item; REACHED: stages. */
@@ -207,7 +209,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     PyObject *parts[PARTS], *salt, *fields, *convert, *dropped, *names;
     int level, converts, place;
     long long format, tag, window, lateness, most, optional;
-    if (kwargs != NULL && PyDict_Size(kwargs) > 0) return PyErr_Format(PyExc_TypeError, "Plan takes no keywords");
+    if (!without_keywords(type, kwargs)) return NULL;
     if (!PyArg_ParseTuple(
             args, "ipLLLLLSiOOO!LO!SSSSSS", &level, &converts, &format, &tag, &window, &lateness, &most, &salt, &place, &fields, &convert,
             &PyTuple_Type, &dropped, &optional, &PyTuple_Type, &names, &parts[HEAD], &parts[ENTER], &parts[STAGE], &parts[FORWARD], &parts[END], &parts[REACHED]))
@@ -219,8 +221,7 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
         if (!PyBytes_Check(PyTuple_GetItem(dropped, i))) return PyErr_Format(PyExc_TypeError, "a drop-off's parts are bytes");
     for (Py_ssize_t i = 0; i < level; i++)
         if (!PyBytes_Check(PyTuple_GetItem(names, i))) return PyErr_Format(PyExc_TypeError, "names are bytes");
-    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    Plan *plan = (Plan *)alloc(type, 0);
+    Plan *plan = allocate(type);
     if (plan == NULL) return NULL;
     plan->level = level;
     plan->converts = converts;
@@ -241,7 +242,6 @@ static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
 }
 
 static void plan_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
     Plan *plan = (Plan *)self;
     for (int i = 0; i < PARTS; i++) Py_XDECREF(plan->parts[i]);
     Py_XDECREF(plan->salt);
@@ -249,8 +249,7 @@ static void plan_dealloc(PyObject *self) {
     Py_XDECREF(plan->convert);
     Py_XDECREF(plan->dropped);
     Py_XDECREF(plan->names);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    release(self);
 }
 
 #endif

@@ -8,6 +8,7 @@
 #include "_fetched.h"
 #include "_lane.h"
 #include "_msgpack.h"
+#include "_object.h"
 #include "_plan.h"
 #include "_recent.h"
 #include "_record.h"
@@ -318,12 +319,12 @@ static PyObject *reading_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     long long earliest, max_ahead;
     Py_ssize_t longest_record, longest_id, most_held;
     int networks, hosts, addresses;
-    if (kwargs != NULL && PyDict_Size(kwargs) > 0) return PyErr_Format(PyExc_TypeError, "Reading takes no keywords");
+    if (!without_keywords(type, kwargs)) return NULL;
     if (!PyArg_ParseTuple(
             args, "O!SLLnnnO!pppOOO", &PyDict_Type, &known, &ids, &earliest, &max_ahead, &longest_record, &longest_id, &most_held,
             &PyTuple_Type, &marks, &networks, &hosts, &addresses, &currencies, &default_currency, &is_internal))
         return NULL;
-    Reading *reading = (Reading *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    Reading *reading = allocate(type);
     if (reading == NULL) return NULL;
     reading->limits = (Limits){longest_record, longest_id < 256 ? longest_id : 256, most_held, Py_NewRef(marks)};
     reading->earliest = earliest;
@@ -355,7 +356,6 @@ static int reading_traverse(PyObject *self, visitproc visit, void *arg) {
 }
 
 static void reading_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
     Reading *reading = (Reading *)self;
     PyObject_GC_UnTrack(self);
     Py_XDECREF(reading->limits.marks);
@@ -364,8 +364,7 @@ static void reading_dealloc(PyObject *self) {
     Py_XDECREF(reading->default_currency);
     Py_XDECREF(reading->is_internal);
     for (int i = 0; i < WAYS; i++) Py_XDECREF(reading->ways[i].how);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    release(self);
 }
 
 #endif

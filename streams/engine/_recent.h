@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "_blake2b.h"
+#include "_object.h"
 
 /* An open table, half full at most; 0: nothing there. */
 typedef struct {
@@ -109,10 +110,10 @@ static Py_ssize_t recent_length(PyObject *self) { return (Py_ssize_t)(((Recent *
 static PyObject *recent_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     Py_ssize_t most, size;
     const char *key;
-    if (kwargs != NULL && PyDict_Size(kwargs) > 0) return PyErr_Format(PyExc_TypeError, "Recent takes no keywords");
+    if (!without_keywords(type, kwargs)) return NULL;
     if (!PyArg_ParseTuple(args, "ny#", &most, &key, &size)) return NULL;
     if (most < 1 || size != 16) return PyErr_Format(PyExc_ValueError, "Recent takes a positive number and 16 bytes");
-    Recent *recent = (Recent *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    Recent *recent = allocate(type);
     if (recent == NULL) return NULL;
     recent->most = (size_t)most;
     for (int i = 0; i < 2; i++) recent->key[i] = load64((const unsigned char *)key + 8 * i);
@@ -120,11 +121,9 @@ static PyObject *recent_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 }
 
 static void recent_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
     PyMem_Free(((Recent *)self)->fresh.slots);
     PyMem_Free(((Recent *)self)->old.slots);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
-    Py_DECREF(type);
+    release(self);
 }
 
 static PyMethodDef recent_methods[] = {

@@ -100,7 +100,7 @@ class World:
         for side in self.sides:
             side.direct(records, events)
             side.internal([value for _, value in out[0][0]])
-        self.read += sum(side.read for side in self.sides)
+        self.read = sum(side.read for side in self.sides)
         first, second = (side.finish(self.dimensions) for side in self.sides)
         if first != second:
             raise Broken("the usual way and the general way differ")
@@ -142,7 +142,7 @@ class Side:
         decoded = {record.offset: event for record, event in zip(records, events, strict=True)}
         keyed = [msgspec.structs.replace(record, key=session_of(decoded[record.offset])) for record in records]
         for partition in (self.sessions, self.plain):
-            self.read = len(records)
+            self.read += len(records)
             for record in partition.unusual(keyed):
                 self.read -= 1
                 follow_event(partition, record, decoded[record.offset])

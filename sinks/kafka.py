@@ -19,14 +19,16 @@ from aiokafka.structs import RecordMetadata
 from schemas.errors import SinkError
 from schemas.settings import Compression, Kafka, SaslMechanism, SecurityProtocol
 from sinks.packed_batch import SIZE, PackedBatch, Sum, by_tables
+from sinks.requests import encode_at_once
 from sinks.tokens import AsyncTokens
 
 #: Key and value of one record; a value of None is a tombstone.
 KeyValue = tuple[bytes | None, bytes | None]
 #: The same, where the key may be text.
 Keyed = tuple[str | bytes | None, bytes | None]
-#: Packs records, and one before them, into the body of a batch of so many bytes: the body, how many, and the one that did not fit.
-Pack = Callable[[Iterator[Keyed], Keyed | None, int], tuple[bytes, int, Keyed | None]]
+#: Packs records, and one before them, into a batch of so many bytes, the first so many of which are left free: how many, and the one that
+#: did not fit.
+Pack = Callable[[Iterator[Keyed], Keyed | None, int, int], tuple[bytearray, int, Keyed | None]]
 
 #: Age (ms) beyond which a record's timestamp is not passed on: Kafka would take what follows from history for older than the
 #: topic's retention, and delete it before it is read.
@@ -80,6 +82,7 @@ class BatchWriter:
     def __init__(self, kafka: Kafka, pack: Pack | None = None, crc32c: Sum | None = None) -> None:
         self._kafka, self._pack, self._crc32c = kafka, pack, crc32c or by_tables
         self._producer: AIOKafkaProducer | None = None
+        encode_at_once()
 
     async def start(self) -> None:
         """Connects. Raises SinkError with the remedy if no broker answers."""
@@ -167,8 +170,8 @@ class BatchWriter:
         if self._pack is None:
             batch = self._started().create_batch()
             return batch, fill(batch, chain((first,), others), timestamp)
-        body, count, over = self._pack(others, first, kafka.batch_bytes - SIZE)
-        return PackedBatch(body, count, timestamp, kafka.compression, self._crc32c), over
+        packed, count, over = self._pack(others, first, kafka.batch_bytes, SIZE)
+        return PackedBatch(packed, count, timestamp, kafka.compression, self._crc32c), over
 
 
 def fill(batch: BatchBuilder, records: Iterable[Keyed], timestamp: int) -> Keyed | None:

@@ -1,4 +1,4 @@
-"""A record batch (format 2) around a body that was packed elsewhere, in the form of aiokafka's BatchBuilder."""
+"""A record batch (format 2) whose records were packed elsewhere, in the form of aiokafka's BatchBuilder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZE = HEAD.size + SUMMED.size
 LENGTH_FROM = 12
 FORMAT = 2
 ENCODE = {
-    Compression.NONE: (0, bytes), Compression.GZIP: (1, gzip_encode), Compression.SNAPPY: (2, snappy_encode),
+    Compression.NONE: (0, None), Compression.GZIP: (1, gzip_encode), Compression.SNAPPY: (2, snappy_encode),
     Compression.LZ4: (3, lz4_encode), Compression.ZSTD: (4, zstd_encode),
 }  # fmt: skip
 
@@ -32,12 +32,15 @@ def by_tables(data: bytearray, start: int) -> int:
 
 
 class PackedBatch:
-    """`body`: `count` records, one after the other, all of one time (ms)."""
+    """`packed`: `count` records, one after the other, all of one time (ms), behind SIZE bytes of room."""
 
-    def __init__(self, body: bytes, count: int, timestamp: int, compression: Compression, crc32c: Sum) -> None:
+    def __init__(self, packed: bytearray, count: int, timestamp: int, compression: Compression, crc32c: Sum) -> None:
         self._count, self._timestamp, self._crc32c = count, timestamp, crc32c
         self._codec, encode = ENCODE[compression]
-        self._body = encode(body)
+        self._built = packed
+        if encode is not None:
+            self._built = bytearray(SIZE)
+            self._built += encode(bytes(packed[SIZE:]))
         self._producer = (-1, -1, 0)
 
     def record_count(self) -> int:
@@ -45,7 +48,7 @@ class PackedBatch:
 
     def size(self) -> int:
         """In bytes, as it is sent."""
-        return SIZE + len(self._body)
+        return len(self._built)
 
     def closed(self) -> bool:
         """Nothing is added any more."""
@@ -60,9 +63,7 @@ class PackedBatch:
 
     def _build(self) -> bytearray:
         """The bytes that aiokafka sends."""
-        time, count = self._timestamp, self._count
-        built = bytearray(SIZE)
-        built += self._body
+        time, count, built = self._timestamp, self._count, self._built
         SUMMED.pack_into(built, HEAD.size, self._codec, count - 1, time, time, *self._producer, count)
         HEAD.pack_into(built, 0, 0, len(built) - LENGTH_FROM, -1, FORMAT, self._crc32c(built, HEAD.size))
         return built

@@ -61,18 +61,23 @@ static Place read_part(Reader *r, Py_ssize_t *size) {
     return at;
 }
 
-/* records.read(buffer, from, to, first offset, first timestamp, time of all of them or -1, how many, from which offset on): adds the records of
- * a batch's body. Raises ValueError, and adds nothing, where it is damaged. */
+/* records.read(bytes or a view of some, from, to, first offset, first timestamp, time of all of them or -1, how many, from which offset on):
+ * adds the records of a batch's body. Raises ValueError, and adds nothing, where it is damaged. */
 static PyObject *records_read(PyObject *self, PyObject *args) {
     Records *records = (Records *)self;
     PyObject *buffer;
+    Py_buffer data;
     Py_ssize_t from, to, count;
     long long first_offset, first_timestamp, one_time, wanted;
-    if (!PyArg_ParseTuple(args, "SnnLLLnL", &buffer, &from, &to, &first_offset, &first_timestamp, &one_time, &count, &wanted)) return NULL;
-    Py_ssize_t before = records->count;
-    if (from < 0 || to < from || to > PyBytes_Size(buffer) || count < 0 || count > (to - from) / 7) return PyErr_Format(PyExc_ValueError, "a batch of %zd records that does not hold them", count);
+    if (!PyArg_ParseTuple(args, "OnnLLLnL", &buffer, &from, &to, &first_offset, &first_timestamp, &one_time, &count, &wanted)) return NULL;
+    if (PyObject_GetBuffer(buffer, &data, PyBUF_SIMPLE) < 0) return NULL;
+    Place start = data.buf;
+    Py_ssize_t size = data.len, before = records->count;
+    int lasting = data.readonly;
+    PyBuffer_Release(&data); /* `buffer` is held, and so are they */
+    if (!lasting) return PyErr_Format(PyExc_TypeError, "records are read from bytes that do not change");
+    if (from < 0 || to < from || to > size || count < 0 || count > (to - from) / 7) return PyErr_Format(PyExc_ValueError, "a batch of %zd records that does not hold them", count);
     if (!make_room(records, count) || PyList_Append(records->buffers, buffer) < 0) return NULL;
-    Place start = (Place)PyBytes_AsString(buffer);
     Reader reader = {start + from, start + to, 0}, *r = &reader;
     for (Py_ssize_t i = 0; i < count && !r->odd; i++) {
         Fetched *record = &records->items[records->count];

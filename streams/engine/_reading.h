@@ -27,6 +27,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     Limits limits;
+    Habit habit;
     int64_t earliest, max_ahead;
     int ids[2], networks, hosts, addresses; /* fields of the unit's id, the first that is there; -1: none */
     PyObject *known, *currencies, *default_currency, *is_internal;
@@ -40,13 +41,11 @@ static int is_key(Text *text, const Fetched *got) {
 
 /* Whether an e-mail or IP address may be in it: what schemas/privacy/addresses.py would have to look at. */
 static int may_hold_address(Text *text) {
-    int dots = 0, colons = 0;
-    for (Place at = text->at, end = text->at + text->size; at < end; at++) {
-        if (*at == '@' || *at == '%') return 1;
-        dots += *at == '.';
-        colons += *at == ':';
-    }
-    return dots >= 3 || colons >= 2;
+    static const uint64_t dot = 1, colon = 1 << 16, sign = 1ULL << 32; /* counted side by side: these texts are short */
+    static const uint64_t weight[256] = {['.'] = 1, [':'] = 1 << 16, ['@'] = 1ULL << 32, ['%'] = 1ULL << 32};
+    uint64_t found = 0;
+    for (Place at = text->at, end = text->at + text->size; at < end; at++) found += weight[*at];
+    return found >= sign || (found % sign) / colon >= 2 || found % colon >= 3 * dot;
 }
 
 /* Whether this currency is one: 1, 0, or -1 with an exception set. */
@@ -137,7 +136,7 @@ static int is_bot(Reading *reading, Text *agent) {
 
 /* Reads a record: its key must be its unit's id, and its time within bounds. 1, 0 (unusual), -1. */
 static int read_checked(Reading *reading, const Fetched *got, Record *record, Text **unit) {
-    if (got->value == NULL || !read_record(got->value, got->value_size, &reading->limits, record)) return 0;
+    if (got->value == NULL || !read_record(got->value, got->value_size, &reading->limits, &reading->habit, record)) return 0;
     if (record->ts < reading->earliest || record->ts > got->timestamp + reading->max_ahead) return 0;
     *unit = &record->text[reading->ids[0]];
     if ((*unit)->at == NULL && reading->ids[1] >= 0) *unit = &record->text[reading->ids[1]];

@@ -1,5 +1,5 @@
-/* Ids seen lately, as 64 bits of a keyed hash (SipHash-1-3) each: a set of strings takes six times the memory, and more waits for it.
- * That two of 100,000 ids share their bits happens once in four billion such sets; who sends events can't bring it about. */
+/* Ids seen lately, as 62 bits of a keyed hash (SipHash-1-3) each: a set of strings takes ten times the memory, and more waits for it.
+ * That two of 100,000 ids share their bits happens once in a billion such sets; who sends events can't bring it about. */
 #ifndef FUNNELWATCH_RECENT_H
 #define FUNNELWATCH_RECENT_H
 #include <Python.h>
@@ -9,18 +9,13 @@
 #include "_blake2b.h"
 #include "_object.h"
 
-/* An open table, half full at most; 0: nothing there. */
-typedef struct {
-    uint64_t *slots;
-    size_t room, held;
-} Prints;
-
-/* `fresh`: up to `most`; then they become the `old` ones, and those before are forgotten. */
+/* An open table, four fifths full at most; 0: nothing there. The lowest bit of each tells the fresh ones, whose bit `generation` is, from the
+ * old ones. There are up to `most` fresh ones; then they become the old ones, and those before are forgotten. */
 typedef struct {
     PyObject_HEAD
     uint64_t key[2];
-    size_t most;
-    Prints fresh, old;
+    size_t most, room, held, fresh;
+    uint64_t *slots, generation;
 } Recent;
 
 static PyTypeObject *recent_type;
@@ -52,46 +47,47 @@ static uint64_t print_of(const uint64_t key[2], const unsigned char *at, size_t 
     v[2] ^= 0xff;
     for (int i = 0; i < 3; i++) sip_mix(v);
     uint64_t found = v[0] ^ v[1] ^ v[2] ^ v[3];
-    return found ? found : 1;
+    return (found | 2) & ~(uint64_t)1;
 }
 
 /* Where it is, or would be. */
-static uint64_t *slot_of(const Prints *prints, uint64_t print) {
-    size_t at = print & (prints->room - 1);
-    while (prints->slots[at] != 0 && prints->slots[at] != print) at = (at + 1) & (prints->room - 1);
-    return &prints->slots[at];
+static uint64_t *slot_of(uint64_t *slots, size_t room, uint64_t print) {
+    size_t at = print >> 2 & (room - 1);
+    while (slots[at] != 0 && (slots[at] ^ print) > 1) at = (at + 1) & (room - 1);
+    return &slots[at];
 }
 
-static int knows(const Prints *prints, uint64_t print) { return prints->held > 0 && *slot_of(prints, print) == print; }
-
-/* 0: there is no memory for it. */
-static int enlarge(Prints *prints) {
-    Prints larger = {.room = prints->room ? 2 * prints->room : 256, .held = prints->held};
-    larger.slots = PyMem_Calloc(larger.room, sizeof *larger.slots);
-    if (larger.slots == NULL) {
+/* Lays the table anew, with so much room; without the old ones where they are to be forgotten. 0: an exception is set. */
+static int lay_anew(Recent *recent, size_t room, int forget) {
+    uint64_t *slots = PyMem_Calloc(room, sizeof *slots);
+    if (slots == NULL) {
         PyErr_NoMemory();
         return 0;
     }
-    for (size_t i = 0; i < prints->room; i++)
-        if (prints->slots[i] != 0) *slot_of(&larger, prints->slots[i]) = prints->slots[i];
-    PyMem_Free(prints->slots);
-    *prints = larger;
+    recent->held = 0;
+    for (size_t i = 0; i < recent->room; i++) {
+        uint64_t print = recent->slots[i];
+        if (print == 0 || (forget && (print & 1) != recent->generation)) continue;
+        *slot_of(slots, room, print) = print;
+        recent->held++;
+    }
+    PyMem_Free(recent->slots);
+    recent->slots = slots;
+    recent->room = room;
     return 1;
 }
 
 /* Whether the id was seen lately: 1; 0: it is from now on; -1: an exception is set. */
 static int recent_take(Recent *recent, const unsigned char *id, size_t size) {
-    Prints *fresh = &recent->fresh;
     uint64_t print = print_of(recent->key, id, size);
-    if (knows(fresh, print) || knows(&recent->old, print)) return 1;
-    if (2 * (fresh->held + 1) > fresh->room && !enlarge(fresh)) return -1;
-    *slot_of(fresh, print) = print;
-    if (++fresh->held < recent->most) return 0;
-    Prints emptied = recent->old;
-    recent->old = *fresh;
-    if (emptied.slots != NULL) memset(emptied.slots, 0, emptied.room * sizeof *emptied.slots);
-    emptied.held = 0;
-    *fresh = emptied;
+    if (recent->room > 0 && *slot_of(recent->slots, recent->room, print) != 0) return 1;
+    if (5 * (recent->held + 1) > 4 * recent->room && !lay_anew(recent, recent->room ? 2 * recent->room : 256, 0)) return -1;
+    *slot_of(recent->slots, recent->room, print) = print | recent->generation;
+    recent->held++;
+    if (++recent->fresh < recent->most) return 0;
+    if (!lay_anew(recent, recent->room, 1)) return -1;
+    recent->generation ^= 1;
+    recent->fresh = 0;
     return 0;
 }
 
@@ -104,7 +100,7 @@ static PyObject *recent_seen(PyObject *self, PyObject *id) {
     return seen < 0 ? NULL : PyBool_FromLong(seen);
 }
 
-static Py_ssize_t recent_length(PyObject *self) { return (Py_ssize_t)(((Recent *)self)->fresh.held + ((Recent *)self)->old.held); }
+static Py_ssize_t recent_length(PyObject *self) { return (Py_ssize_t)((Recent *)self)->held; }
 
 /* Recent(most, 16 bytes that nobody knows) */
 static PyObject *recent_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -121,8 +117,7 @@ static PyObject *recent_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 }
 
 static void recent_dealloc(PyObject *self) {
-    PyMem_Free(((Recent *)self)->fresh.slots);
-    PyMem_Free(((Recent *)self)->old.slots);
+    PyMem_Free(((Recent *)self)->slots);
     release(self);
 }
 

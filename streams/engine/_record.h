@@ -9,6 +9,9 @@
 #include <Python.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 typedef const unsigned char *Place;
 
@@ -21,11 +24,12 @@ enum {
 
 enum { A_NAME, AN_ID, A_NUMBERED_ID, A_TEXT, ANY_TEXT, A_TIME, MONEY, A_CONSENT, NEVER_TRUE, ARMS, HELD };
 
+/* `name` with the quote that ends it, `size` without. */
 static const struct {
     const char *name;
     unsigned char size, kind;
 } fields[FIELDS] = {
-#define FIELD(name, kind) {name, sizeof(name) - 1, kind}
+#define FIELD(name, kind) {name "\"", sizeof(name) - 1, kind}
     FIELD("event", A_NAME), FIELD("timestamp", A_TIME), FIELD("event_id", AN_ID), FIELD("site", A_TEXT),
     FIELD("session_id", AN_ID), FIELD("visitor_id", A_NUMBERED_ID), FIELD("user_id", A_NUMBERED_ID), FIELD("account_id", AN_ID),
     FIELD("url", A_TEXT), FIELD("landing_page", A_TEXT), FIELD("referrer", ANY_TEXT), FIELD("channel", A_TEXT),
@@ -50,32 +54,53 @@ typedef struct {
     int consent;         /* -1: it says nothing */
 } Record;
 
+/* Which field came next after each (at [FIELDS]: came first) in the record before: records of a source mostly have theirs in one order. */
+typedef struct {
+    unsigned char next[FIELDS + 1];
+} Habit;
+
 /* What decoding is told, of which a record must keep well clear. */
 typedef struct {
     Py_ssize_t longest_record, longest_id, most_held;
     PyObject *marks; /* tuple of bytes: properties that mark a test */
 } Limits;
 
+/* Passes over bytes that are ASCII and no quote, backslash or control character, for as long as it can do so many at once. */
+static Place plain_end(Place at, Place end) {
+#ifdef __SSE2__
+    for (; end - at >= 16; at += 16) {
+        __m128i bytes = _mm_loadu_si128((const void *)at);
+        __m128i odd = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20)); /* signed: what is not ASCII, too */
+        odd = _mm_or_si128(odd, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
+        odd = _mm_or_si128(odd, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+        odd = _mm_or_si128(odd, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
+        unsigned found = (unsigned)_mm_movemask_epi8(odd);
+        if (found) return at + __builtin_ctz(found);
+    }
+#else
+    const uint64_t ones = 0x0101010101010101ULL, highs = 0x8080808080808080ULL;
+    for (; end - at >= 8; at += 8) {
+        uint64_t word, odd, quote, slash, gone;
+        memcpy(&word, at, 8);
+        quote = word ^ ones * '"';
+        slash = word ^ ones * '\\';
+        gone = word ^ ones * 0x7f;
+        odd = (word - ones * 0x20) | (quote - ones) | (slash - ones) | (gone - ones) | word;
+        odd &= highs;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        if (odd) return at + __builtin_ctzll(odd) / 8; /* the first of them is never a mistake: sums only carry on to later ones */
+#else
+        if (odd) return at;
+#endif
+    }
+#endif
+    return at;
+}
+
 /* The place of a text's closing quote; NULL if it holds anything that takes more than to be copied. */
 static Place text_end(Place at, Place end, int *wide, int *escaped) {
-    const uint64_t ones = 0x0101010101010101ULL, highs = 0x8080808080808080ULL;
     for (;;) {
-        while (end - at >= 8) { /* eight bytes at once: nothing below a space, no quote, backslash or delete, all ASCII */
-            uint64_t word, odd, quote, slash, gone;
-            memcpy(&word, at, 8);
-            quote = word ^ ones * '"';
-            slash = word ^ ones * '\\';
-            gone = word ^ ones * 0x7f;
-            odd = (word - ones * 0x20) | (quote - ones) | (slash - ones) | (gone - ones) | word;
-            odd &= highs;
-            if (odd) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-                at += __builtin_ctzll(odd) / 8; /* the first of them is never a mistake: sums only carry on to later ones */
-#endif
-                break;
-            }
-            at += 8;
-        }
+        at = plain_end(at, end);
         unsigned char c = at < end ? *at : 0;
         if (c == '"') return at;
         if (c < 0x20 || c == 0x7f) return NULL;
@@ -114,7 +139,7 @@ static Place word_end(Place at, Place end, int *which) {
 }
 
 static Place blank(Place at) {
-    while (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t') at++;
+    while (*at <= ' ' && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) at++;
     return at;
 }
 
@@ -209,6 +234,27 @@ static int field_of(Place key, Py_ssize_t size) {
     return FIELDS;
 }
 
+/* Whether so many bytes, 16 at most, are the same: two compares, which overlap, where memcmp would be called. */
+static int same(const void *left, const void *right, Py_ssize_t size) {
+    uint64_t long_left, long_right;
+    uint32_t short_left, short_right;
+    if (size >= 8) {
+        memcpy(&long_left, left, 8);
+        memcpy(&long_right, right, 8);
+        if (long_left != long_right) return 0;
+        memcpy(&long_left, (const char *)left + size - 8, 8);
+        memcpy(&long_right, (const char *)right + size - 8, 8);
+        return long_left == long_right;
+    }
+    if (size < 4) return memcmp(left, right, (size_t)size) == 0;
+    memcpy(&short_left, left, 4);
+    memcpy(&short_right, right, 4);
+    if (short_left != short_right) return 0;
+    memcpy(&short_left, (const char *)left + size - 4, 4);
+    memcpy(&short_right, (const char *)right + size - 4, 4);
+    return short_left == short_right;
+}
+
 /* Reads the value of a field that begins at `at`; returns the place after it, NULL if it is unusual. */
 static Place read_value(int field, Place at, Place end, Limits *limits, Record *record, int *wide) {
     int kind = fields[field].kind, which, whole;
@@ -254,10 +300,10 @@ static Place read_value(int field, Place at, Place end, Limits *limits, Record *
 }
 
 /* 1: read. 0: it is unusual, or no event at all. */
-static int read_record(Place at, Py_ssize_t size, Limits *limits, Record *record) {
+static int read_record(Place at, Py_ssize_t size, Limits *limits, Habit *habit, Record *record) {
     Place end = at + size; /* and a zero follows, as after all bytes objects */
     uint64_t seen = 0;
-    int wide = 0;
+    int wide = 0, field = FIELDS;
     memset(record, 0, sizeof *record);
     record->consent = record->revenue = -1;
     if (size > limits->longest_record) return 0;
@@ -269,9 +315,17 @@ static int read_record(Place at, Py_ssize_t size, Limits *limits, Record *record
         at = blank(at + 1);
         if (*at != '"') return 0;
         Place key = at + 1;
-        at = text_end(key, end, &wide, &escaped);
-        if (at == NULL || escaped) return 0;
-        int field = field_of(key, at - key);
+        unsigned char *usual = &habit->next[field];
+        Py_ssize_t length = fields[*usual].size;
+        if (end - key > length && same(key, fields[*usual].name, length + 1)) {
+            field = *usual;
+            at = key + length;
+        } else {
+            at = text_end(key, end, &wide, &escaped);
+            if (at == NULL || escaped) return 0;
+            field = field_of(key, at - key);
+            if (field < FIELDS) *usual = (unsigned char)field;
+        }
         at = blank(at + 1);
         if (*at != ':') return 0;
         at = blank(at + 1);

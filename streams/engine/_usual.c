@@ -71,7 +71,7 @@ PyMODINIT_FUNC PyInit__usual(void) {
     if (sum == NULL || PyModule_AddObjectRef(made, "crc32c", sum) < 0) return NULL;
     Py_DECREF(sum);
     PyObject *names = PyTuple_New(FIELDS);
-    for (int i = 0; names != NULL && i < FIELDS; i++) PyTuple_SetItem(names, i, PyUnicode_FromString(fields[i].name));
+    for (int i = 0; names != NULL && i < FIELDS; i++) PyTuple_SetItem(names, i, PyUnicode_FromStringAndSize(fields[i].name, fields[i].size));
     if (names == NULL || PyErr_Occurred() || PyModule_AddObjectRef(made, "FIELDS", names) < 0) return NULL;
     Py_DECREF(names);
     if (!add_type(made, &plan_spec, "Plan") || !add_type(made, &lane_spec, "Lane") || !add_type(made, &reading_spec, "Reading") ||

@@ -17,7 +17,7 @@ class Record:
 
 class Records:
     def read(
-        self, buffer: bytes, start: int, end: int, first_offset: int, first_timestamp: int, one_time: int, count: int, wanted: int, /,
+        self, buffer: bytes | memoryview, start: int, end: int, first_offset: int, first_timestamp: int, one_time: int, count: int, wanted: int, /,
     ) -> None: ...  # fmt: skip
     def add(self, offset: int, timestamp: int, key: bytes | None, value: bytes | None, /) -> None: ...
     def __len__(self) -> int: ...
@@ -31,8 +31,9 @@ def pack_records(
     pairs: Iterator[tuple[str | bytes | None, bytes | None]],
     before: tuple[str | bytes | None, bytes | None] | None,
     room: int,
+    free: int,
     /,
-) -> tuple[bytes, int, tuple[str | bytes | None, bytes | None] | None]: ...
+) -> tuple[bytearray, int, tuple[str | bytes | None, bytes | None] | None]: ...
 
 class Recent:
     def __init__(self, most: int, key: bytes, /) -> None: ...

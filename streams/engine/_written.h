@@ -61,15 +61,18 @@ static int put_record(Writer *w, PyObject *pair, Py_ssize_t count, Py_ssize_t ro
     return 1;
 }
 
-/* pack_records(iterator of (key, value), the pair before it or None, room): (body, how many, the pair that did not fit or None) */
+/* pack_records(iterator of (key, value), the pair before it or None, room, bytes of it to be left free at the beginning):
+ * (bytearray, how many, the pair that did not fit or None) */
 static PyObject *pack_records(PyObject *Py_UNUSED(module), PyObject *args) {
     PyObject *pairs, *pair;
-    Py_ssize_t room, count = 0;
-    if (!PyArg_ParseTuple(args, "OOn", &pairs, &pair, &room)) return NULL;
-    if (!PyIter_Check(pairs)) return PyErr_Format(PyExc_TypeError, "the first argument is an iterator");
+    Py_ssize_t room, before, count = 0;
+    if (!PyArg_ParseTuple(args, "OOnn", &pairs, &pair, &room, &before)) return NULL;
+    if (!PyIter_Check(pairs) || before < 0) return PyErr_Format(PyExc_TypeError, "pack_records takes an iterator, and no less than 0 bytes");
     Writer *w = &batch_out;
     w->at = w->start;
-    if (!ready(w, 1)) return NULL;
+    if (!ready(w, before + 1)) return NULL;
+    memset(w->start, 0, (size_t)before);
+    w->at += before;
     pair = pair == Py_None ? PyIter_Next(pairs) : Py_NewRef(pair);
     int fits = 1;
     while (pair != NULL && (fits = put_record(w, pair, count, room)) > 0) {
@@ -81,7 +84,8 @@ static PyObject *pack_records(PyObject *Py_UNUSED(module), PyObject *args) {
         Py_XDECREF(pair);
         return NULL;
     }
-    return Py_BuildValue("(y#nN)", w->start, w->at - w->start, count, pair == NULL ? Py_NewRef(Py_None) : pair);
+    PyObject *packed = PyByteArray_FromStringAndSize((const char *)w->start, w->at - w->start);
+    return Py_BuildValue("(NnN)", packed, count, pair == NULL ? Py_NewRef(Py_None) : pair);
 }
 
 #endif

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.protocol import fetch
+from aiokafka.protocol.types import Bytes, Int32
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
@@ -24,14 +27,36 @@ if TYPE_CHECKING:
 #: Where a batch says of which format it is, and in its attributes: how it is compressed, whose times its records have, and what it is.
 MAGIC = 16
 CODEC, APPEND_TIME, TRANSACTIONAL, CONTROL = 0x07, 0x08, 0x10, 0x20
-DECODE: dict[int, Callable[[bytes], bytes]] = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
+#: Bytes, or a view of some of an answer's.
+Data = bytes | memoryview
+DECODE: dict[int, Callable[[Data], bytes]] = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
+
+
+class InPlace(Bytes):  # type: ignore[misc]  # aiokafka has no types
+    """A partition's batches, where they lie in the answer: each copy of a megabyte costs what reading a tenth of its records does."""
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> memoryview | None:
+        """Raises ValueError if the answer ends before."""
+        length = Int32.decode(data)
+        if length < 0:
+            return None
+        whole, start = data.getvalue(), data.tell()  # no copy: nothing else was written into it
+        if len(whole) - start < length:
+            raise ValueError(f"an answer of {len(whole)} bytes ends before {length} that it tells of")
+        data.seek(length, 1)
+        return memoryview(whole)[start : start + length]
+
+    @classmethod
+    def repr(cls, value: memoryview | None) -> str:
+        return str(Bytes.repr(None if value is None else bytes(value[:101])))
 
 
 class Batch:
     """A batch of format 2, `data` from `start` to `end`, in the form of aiokafka's own. It gives itself, once, for its records: so aiokafka's
     reader checks sums, control batches and aborted transactions by batches. `offset`: of its last record."""
 
-    def __init__(self, data: bytes, start: int, end: int) -> None:
+    def __init__(self, data: Data, start: int, end: int) -> None:
         self._data, self._start, self._end = data, start, end
         self.base_offset, _, _, _, self._sum = HEAD.unpack_from(data, start)
         self._attributes, behind, self._first, self._newest, self.producer_id, _, _, self._count = SUMMED.unpack_from(
@@ -62,7 +87,8 @@ class Batch:
 
     def into(self, records: Records, wanted: int) -> None:
         """Adds its records, from that offset on. Raises CorruptRecordException, UnsupportedCodecError."""
-        body, start, end = self._data, self._start + SIZE, self._end
+        body: Data = self._data
+        start, end = self._start + SIZE, self._end
         codec = self._attributes & CODEC
         one_time = self._newest if self._attributes & APPEND_TIME else -1
         if codec:
@@ -102,7 +128,7 @@ class OldBatch:
 class Batches:
     """The batches of one partition's answer. The last may be cut off: it is not there."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: Data) -> None:
         self._data, self._at = data, 0
         self._end = self._end_of_batch()
 
@@ -128,7 +154,7 @@ class Batches:
         self._at = end
         self._end = self._end_of_batch()
         if end - start > MAGIC and data[start + MAGIC] < FORMAT:
-            return OldBatch(MemoryRecords(data[start:end]).next_batch())
+            return OldBatch(MemoryRecords(bytes(data[start:end])).next_batch())
         if end - start < SIZE:
             raise CorruptRecordException(f"a batch of {end - start} bytes, which can't hold its own head")
         return Batch(data, start, end)
@@ -191,7 +217,12 @@ class BatchResult(fetcher.FetchResult):  # type: ignore[misc]
 def fetch_in_batches() -> None:
     """Has every consumer of this process read so."""
     read_in_place()
-    if usual.COMPILED:
-        fetcher.MemoryRecords, fetcher.PartitionRecords, fetcher.FetchResult = Batches, BatchRecords, BatchResult
-    else:
+    if not usual.COMPILED:
         fetcher.PartitionRecords = LeanRecords
+        return
+    fetcher.MemoryRecords, fetcher.PartitionRecords, fetcher.FetchResult = Batches, BatchRecords, BatchResult
+    for name, response in vars(fetch).items():
+        if name.startswith("FetchResponse_v"):
+            (_, partitions) = response.SCHEMA.fields[-1].array_of.fields
+            *others, _ = partitions.array_of.fields
+            partitions.array_of.fields = (*others, InPlace)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from io import BytesIO
 from random import Random
 from typing import Any
 
 import pytest
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.protocol import fetch
+from aiokafka.protocol.types import Array, Bytes
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -17,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.engine import usual
-from streams.stream.fetching import Batches, BatchRecords, LeanRecords
+from streams.stream.fetching import Batches, BatchRecords, InPlace, LeanRecords, fetch_in_batches
 
 pytestmark = pytest.mark.skipif(not usual.COMPILED, reason="no compiled part: aiokafka's own reader is at work")
 
@@ -55,7 +58,10 @@ def legacy(base: int, magic: int, rows: Sequence[Row]) -> bytes:
 
 def answer(kind: type[Any], data: bytes, offset: int, aborted: list[tuple[int, int]] | None = None) -> Any:
     """One partition's answer as the fetcher holds it."""
-    records = Batches(data) if kind is BatchRecords else MemoryRecords(data)
+    if kind is BatchRecords:
+        records = Batches(InPlace.decode(BytesIO(Bytes.encode(data) + b"what follows in the answer")) or b"")
+    else:
+        records = MemoryRecords(data)
     return kind(("t", 0), records, aborted, offset, None, None, True, 1)
 
 
@@ -164,6 +170,48 @@ def test_a_compression_that_is_not_known_is_an_error_as_with_aiokafka() -> None:
         stock(data, 0)
     with pytest.raises(UnsupportedCodecError, match="at offset 7 is compressed in way 5"):
         ours(data, 0, Random(1))
+
+
+RESPONSES = [kind for name, kind in vars(fetch).items() if name.startswith("FetchResponse_v")]
+
+
+def example(field: Any, content: bytes) -> Any:
+    """A value of such a field, with two of each in arrays."""
+    if isinstance(field, Array):
+        parts = getattr(field.array_of, "fields", None)
+        one = example(field.array_of, content) if parts is None else tuple(example(part, content) for part in parts)
+        return [one, one]
+    if isinstance(field, type):
+        return content if issubclass(field, Bytes) else 7
+    return "clicks"
+
+
+@pytest.mark.parametrize("response", RESPONSES, ids=lambda kind: str(kind.API_VERSION))
+def test_answers_of_every_version_are_left_where_they_lie(response: Any) -> None:
+    fetch_in_batches()
+    content = bytes(range(200))
+    data = response.SCHEMA.encode([example(field, content) for field in response.SCHEMA.fields])
+    decoded = response.decode(BytesIO(data))
+    ((_, partitions), (_, more)) = decoded.topics
+    for *others, batches in [*partitions, *more]:
+        assert isinstance(batches, memoryview)
+        assert bytes(batches) == content
+        assert batches.obj is partitions[0][-1].obj  # no copies
+        assert others == list(partitions[0][:-1])
+    assert repr(decoded).count("\\x01") == 4  # as a log at `debug` has it
+
+
+def test_an_answer_that_ends_before_its_batches_do_is_refused_as_with_aiokafka() -> None:
+    data = Bytes.encode(b"12345")[:-1]
+    for field in (Bytes, InPlace):
+        with pytest.raises(ValueError, match=r"ends before|underrun"):
+            field.decode(BytesIO(data))
+    assert InPlace.decode(BytesIO(Bytes.encode(None))) is None
+
+
+def test_bytes_that_may_change_are_refused() -> None:
+    with pytest.raises(TypeError, match="do not change"):
+        usual.gathered(()).read(bytearray(100), 0, 100, 0, 0, -1, 1, 0)  # type: ignore[arg-type]
 
 
 def test_damaged_batches_by_hand() -> None:

@@ -33,8 +33,8 @@ def own(records: list[Keyed], room: int, codec: int) -> tuple[bytes, int, Keyed 
 
 def ours(records: list[Keyed], room: int, compression: Compression) -> tuple[bytes, int, Keyed | None]:
     assert pack_records is not None
-    body, count, over = pack_records(iter(records[1:]), records[0], room - SIZE)
-    batch = PackedBatch(body, count, TIME, compression, crc32c or by_tables)
+    packed, count, over = pack_records(iter(records[1:]), records[0], room, SIZE)
+    batch = PackedBatch(packed, count, TIME, compression, crc32c or by_tables)
     batch._set_producer_state(71, 3, 900)
     assert batch.record_count() == count
     assert batch.size() == len(batch._build())
@@ -75,10 +75,12 @@ def test_what_is_no_record_is_refused() -> None:
     wrong: Any
     for wrong in ((b"k",), [b"k", b"v"], (7, b"v"), (b"k", "text \ud800"), None):
         with pytest.raises((TypeError, UnicodeEncodeError)):
-            pack_records(iter([wrong]), None, 1_000)
+            pack_records(iter([wrong]), None, 1_000, SIZE)
     with pytest.raises(TypeError, match="iterator"):
-        pack_records([(b"k", b"v")], None, 1_000)  # type: ignore[arg-type]
-    assert pack_records(iter([]), None, 1_000) == (b"", 0, None)
+        pack_records([(b"k", b"v")], None, 1_000, SIZE)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="no less than 0"):
+        pack_records(iter([]), None, 1_000, -1)
+    assert pack_records(iter([]), None, 1_000, SIZE) == (bytearray(SIZE), 0, None)
 
 
 def test_an_error_of_the_records_comes_through() -> None:
@@ -88,4 +90,4 @@ def test_an_error_of_the_records_comes_through() -> None:
 
     assert pack_records is not None
     with pytest.raises(OSError, match="gone"):
-        pack_records(broken(), None, 1_000)
+        pack_records(broken(), None, 1_000, SIZE)

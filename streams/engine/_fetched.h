@@ -33,6 +33,13 @@ static int make_room(Records *records, Py_ssize_t more) {
     return 1;
 }
 
+/* blank(size): bytes that are yet to be written. They are not zeroed, which takes as long as to fill them. */
+static PyObject *blank_bytes(PyObject *Py_UNUSED(module), PyObject *size) {
+    Py_ssize_t wanted = PyNumber_AsSsize_t(size, PyExc_OverflowError);
+    if (wanted < 0) return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "no %zd bytes", wanted);
+    return PyBytes_FromStringAndSize(NULL, wanted);
+}
+
 /* ---- a batch (format 2) ------------------------------------------------------------------------------------------------ */
 
 static int64_t read_varint(Reader *r) {

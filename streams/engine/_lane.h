@@ -51,10 +51,9 @@ typedef struct {
 } Lane;
 
 /* Where the partition stands, before and after. `near`: entries of its calendar, (-when, key), the first due last, of times before
- * `edge`; `dues`: new ones, (when, key). `recent`: ids of events that no funnel looks at. `moved`: how many of the last AHEAD records have moved
- * a unit. */
+ * `edge`; `dues`: new ones, (when, key). `recent`: ids of events that no funnel looks at. */
 typedef struct {
-    int64_t offset, watermark, floor, edge, first_due, read, repeated, bots, ts, moved;
+    int64_t offset, watermark, floor, edge, first_due, read, repeated, bots, ts;
     PyObject *endings, *near, *dues;
     Recent *recent;
 } Now;

@@ -170,97 +170,109 @@ static PyObject *known_of(Reading *reading, Text *name) {
     return found;
 }
 
+/* So many records are read ahead. */
+#define AHEAD 16
+
+/* A record that is coming: what can be told of it before those before it are done. */
+typedef struct {
+    Record record;
+    Text *unit;
+    PyObject *plans, *key; /* of the funnels that look at it, borrowed; of the unit. NULL: none looks at it */
+    uint64_t print;        /* of its id, where none looks at it */
+    int usual, bot;
+} Coming;
+
+/* Reads a record. 1, 0 (unusual), -1. */
+static int read_coming(Reading *reading, const Fetched *got, const Recent *recent, Coming *c) {
+    Record *record = &c->record;
+    c->plans = c->key = NULL;
+    c->usual = read_checked(reading, got, record, &c->unit);
+    if (c->usual <= 0) return c->usual;
+    c->bot = is_bot(reading, &record->text[USER_AGENT]);
+    if (c->bot < 0 || c->bot > 1) return c->usual = c->bot < 0 ? -1 : 0;
+    PyObject *how = known_of(reading, &record->text[EVENT]);
+    if (how == NULL) return c->usual = -1;
+    if (how == Py_False) return c->usual = 0;
+    if (c->bot || how == Py_None) {
+        Text *id = &record->text[EVENT_ID];
+        c->print = print_of(recent->key, id->at, (size_t)id->size);
+        if (recent->room > 0) __builtin_prefetch(&recent->slots[c->print >> 2 & (recent->room - 1)]);
+        return 1;
+    }
+    char named[1 + 256] = "=";
+    if (!PyTuple_Check(how) || c->unit->size >= (Py_ssize_t)sizeof named) return c->usual = 0;
+    memcpy(named + 1, c->unit->at, (size_t)c->unit->size);
+    c->plans = how;
+    c->key = PyUnicode_FromStringAndSize(named, c->unit->size + 1);
+    return c->usual = c->key == NULL || PyObject_Hash(c->key) == -1 ? -1 : 1;
+}
+
+/* Reads records ahead, and looks their units up: states and ids seen lately lie scattered over more memory than the caches hold, and so the
+ * waits for them pass side by side instead of one after the other. 1, or -1 with an exception set. */
+static int read_ahead(Lane *lane, Reading *reading, const Fetched *items, Py_ssize_t count, const Recent *recent, Coming *coming) {
+    for (Py_ssize_t i = 0; i < count; i++) coming[i].key = NULL;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (read_coming(reading, &items[i], recent, &coming[i]) < 0) return -1;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *state = coming[i].key == NULL ? NULL : PyDict_GetItemWithError(lane->store, coming[i].key);
+        for (int line = 0; state != NULL && line < 5; line++) __builtin_prefetch((char *)state + 64 * line);
+    }
+    return PyErr_Occurred() ? -1 : 1;
+}
+
+static void let_go(Coming *coming, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < count; i++) Py_CLEAR(coming[i].key);
+}
+
 /* Counts an event that no funnel looks at, if its id was seen lately, or else if it is a bot's. 1 or -1. */
-static int note(Text *id, int bot, Now *now) {
-    int seen = recent_take(now->recent, id->at, (size_t)id->size);
+static int note(const Coming *c, Now *now) {
+    int seen = recent_take(now->recent, c->print);
     now->repeated += seen > 0;
-    now->bots += bot && seen == 0;
+    now->bots += c->bot && seen == 0;
     return seen < 0 ? -1 : 1;
 }
 
-/* A usual event, of one stage of each of these funnels. 1, 0 (unusual), -1. */
-static int step(Lane *lane, Reading *reading, PyObject *plans, int64_t offset, Record *record, Text *unit, Now *now) {
+/* A usual event, of one stage of each of its funnels. 1, 0 (unusual), -1. */
+static int step(Lane *lane, Reading *reading, int64_t offset, Coming *c, Now *now) {
+    Record *record = &c->record;
     Said said = {.offset = offset, .ts = record->ts, .consent = record->consent};
-    char named[1 + 256];
-    Py_ssize_t count = PyTuple_Size(plans);
-    if (count < 1 || count > MOST_FUNNELS || unit->size >= (Py_ssize_t)sizeof named) return 0;
-    if (reading->addresses && (may_hold_address(unit) || may_hold_address(&record->text[ORDER_ID]))) return 0;
+    Py_ssize_t count = PyTuple_Size(c->plans);
+    if (count < 1 || count > MOST_FUNNELS) return 0;
+    if (reading->addresses && (may_hold_address(c->unit) || may_hold_address(&record->text[ORDER_ID]))) return 0;
     said.event_id = (const char *)record->text[EVENT_ID].at;
     said.event_id_size = record->text[EVENT_ID].size;
-    said.unit_id = (const char *)unit->at;
-    said.unit_id_size = unit->size;
+    said.unit_id = (const char *)c->unit->at;
+    said.unit_id_size = c->unit->size;
     for (Py_ssize_t i = 0; i < count; i++) {
         Move *m = &lane->moves[i];
-        m->plan = (Plan *)PyTuple_GetItem(plans, i);
+        m->plan = (Plan *)PyTuple_GetItem(c->plans, i);
         m->said = said;
         if (Py_TYPE((PyObject *)m->plan) != plan_type || m->plan->fields == Py_None) return 0;
         int usual = read_dims(reading, record, m);
         if (usual > 0) usual = read_money(reading, record, m);
         if (usual <= 0 || !find_order(&m->said)) return usual < 0 ? -1 : 0;
     }
-    named[0] = '=';
-    memcpy(named + 1, unit->at, (size_t)unit->size);
-    PyObject *key = PyUnicode_FromStringAndSize(named, unit->size + 1);
-    if (key == NULL) return -1;
     int64_t due;
-    int usual = move_unit(lane, count, now->watermark, now->floor, key, &due);
-    now->moved += usual > 0;
+    int usual = move_unit(lane, count, now->watermark, now->floor, c->key, &due);
     if (usual > 0 && due != 0) {
-        if (!append(now->dues, entry(due, key))) usual = -1;
+        if (!append(now->dues, entry(due, c->key))) return -1;
         if (due < now->first_due) now->first_due = due;
     }
-    Py_DECREF(key);
     return usual;
 }
 
 /* One record. 1: taken. 0: unusual, nothing is changed. -1: an exception is set. */
-static int take_record(Lane *lane, Reading *reading, const Fetched *got, Now *now) {
-    Record record;
-    Text *unit;
-    if (got->offset <= now->offset) return 0;
-    int usual = read_checked(reading, got, &record, &unit);
-    int bot = usual > 0 ? is_bot(reading, &record.text[USER_AGENT]) : 0;
-    if (bot < 0 || bot > 1) usual = bot < 0 ? -1 : 0;
-    if (usual > 0) {
-        PyObject *how = known_of(reading, &record.text[EVENT]);
-        if (how == NULL) usual = -1;
-        else if (how == Py_False) usual = 0;
-        else if (bot || how == Py_None) usual = note(&record.text[EVENT_ID], bot, now);
-        else if (PyTuple_Check(how)) usual = step(lane, reading, how, got->offset, &record, unit, now);
-        else usual = 0;
-    }
+static int take_record(Lane *lane, Reading *reading, const Fetched *got, Coming *c, Now *now) {
+    if (got->offset <= now->offset || !c->usual) return 0;
+    int usual = c->plans == NULL ? note(c, now) : step(lane, reading, got->offset, c, now);
     if (usual <= 0) return usual;
+    int64_t ts = c->record.ts;
     now->offset = got->offset;
-    now->ts = record.ts;
+    now->ts = ts;
     now->read++;
-    if (record.ts > got->timestamp) record.ts = got->timestamp; /* one visitor's clock that is ahead must not make everybody else late */
-    if (record.ts > now->watermark && !bot) now->watermark = record.ts;
+    if (ts > got->timestamp) ts = got->timestamp; /* one visitor's clock that is ahead must not make everybody else late */
+    if (ts > now->watermark && !c->bot) now->watermark = ts;
     return 1;
-}
-
-/* So many at a time, where at least half of the last ones have moved a unit. */
-#define AHEAD 32
-
-/* Looks the units of coming records up, all at once: their states lie scattered over more memory than the caches hold, and so the waits for
- * them pass side by side instead of one after the other. Nothing depends on it. 1, or -1 with an exception set. */
-static int look_ahead(Lane *lane, const Fetched *items, Py_ssize_t count) {
-    char named[1 + 256] = "=";
-    PyObject *keys[AHEAD], *states[AHEAD];
-    Py_ssize_t held = 0;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        Py_ssize_t size = items[i].key_size;
-        if (items[i].key == NULL || size >= (Py_ssize_t)sizeof named) continue;
-        memcpy(named + 1, items[i].key, (size_t)size);
-        PyObject *key = PyUnicode_FromStringAndSize(named, size + 1);
-        if (key == NULL) PyErr_Clear(); /* not UTF-8: no unit's id */
-        else if (PyObject_Hash(key) != -1) keys[held++] = key;
-    }
-    for (Py_ssize_t i = 0; i < held; i++) states[i] = PyDict_GetItemWithError(lane->store, keys[i]);
-    for (Py_ssize_t i = 0; i < held; i++) {
-        Py_DECREF(keys[i]);
-        for (int line = 0; states[i] != NULL && line < 5; line++) __builtin_prefetch((char *)states[i] + 64 * line);
-    }
-    return PyErr_Occurred() ? -1 : 1;
 }
 
 /* reading.take(lane, records, from, offset, watermark, floor, endings, near, edge, recent ids): takes records, and settles the units that are
@@ -285,23 +297,23 @@ static PyObject *reading_take(PyObject *self, PyObject *args) {
     if (now.dues == NULL) return NULL;
     Py_ssize_t count = records->count;
     int usual = 1, settled = now.watermark <= soonest(&now);
-    Py_ssize_t ahead = at;
+    Coming coming[AHEAD];
+    Py_ssize_t ahead = 0, done = 0; /* how many were read ahead, and how many of them are done */
     while (at < count && usual > 0 && settled) {
-        if (at == ahead) {
-            Py_ssize_t next = count - at < AHEAD ? count - at : AHEAD;
-            if (2 * now.moved >= AHEAD && look_ahead((Lane *)lane, &records->items[at], next) < 0) {
-                usual = -1;
-                break;
-            }
-            ahead += next;
-            now.moved = 0;
+        if (done == ahead) {
+            let_go(coming, ahead);
+            ahead = count - at < AHEAD ? count - at : AHEAD;
+            done = 0;
+            usual = read_ahead((Lane *)lane, reading, &records->items[at], ahead, now.recent, coming);
+            if (usual < 0) break;
         }
-        usual = take_record((Lane *)lane, reading, &records->items[at], &now);
+        usual = take_record((Lane *)lane, reading, &records->items[at], &coming[done++], &now);
         at += usual > 0;
         if (usual <= 0 || now.watermark <= soonest(&now)) settled = now.watermark <= now.first_due;
         else if (now.watermark > now.first_due) settled = 0; /* it has its turn, once it is in the calendar */
         else settled = settle_due((Lane *)lane, &now);
     }
+    let_go(coming, ahead);
     if (usual < 0 || settled < 0) {
         Py_DECREF(now.dues);
         return NULL;

@@ -77,9 +77,8 @@ static int lay_anew(Recent *recent, size_t room, int forget) {
     return 1;
 }
 
-/* Whether the id was seen lately: 1; 0: it is from now on; -1: an exception is set. */
-static int recent_take(Recent *recent, const unsigned char *id, size_t size) {
-    uint64_t print = print_of(recent->key, id, size);
+/* Whether the id of that print was seen lately: 1; 0: it is from now on; -1: an exception is set. */
+static int recent_take(Recent *recent, uint64_t print) {
     if (recent->room > 0 && *slot_of(recent->slots, recent->room, print) != 0) return 1;
     if (5 * (recent->held + 1) > 4 * recent->room && !lay_anew(recent, recent->room ? 2 * recent->room : 256, 0)) return -1;
     *slot_of(recent->slots, recent->room, print) = print | recent->generation;
@@ -95,7 +94,8 @@ static int recent_take(Recent *recent, const unsigned char *id, size_t size) {
 static PyObject *recent_seen(PyObject *self, PyObject *id) {
     PyObject *bytes = PyUnicode_Check(id) ? PyUnicode_AsEncodedString(id, "utf-8", "surrogatepass") : NULL;
     if (bytes == NULL) return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "an id is a str");
-    int seen = recent_take((Recent *)self, (const unsigned char *)PyBytes_AsString(bytes), (size_t)PyBytes_Size(bytes));
+    uint64_t print = print_of(((Recent *)self)->key, (const unsigned char *)PyBytes_AsString(bytes), (size_t)PyBytes_Size(bytes));
+    int seen = recent_take((Recent *)self, print);
     Py_DECREF(bytes);
     return seen < 0 ? NULL : PyBool_FromLong(seen);
 }

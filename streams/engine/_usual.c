@@ -49,6 +49,7 @@ static PyType_Spec reading_spec = {
 
 static PyMethodDef functions[] = {
     {"pack_records", pack_records, METH_VARARGS, "The body of a batch."},
+    {"blank", blank_bytes, METH_O, "Bytes that are yet to be written."},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_usual", "The usual event, in C.", -1, functions, NULL, NULL, NULL, NULL};
@@ -66,7 +67,7 @@ static int add_type(PyObject *made, PyType_Spec *spec, const char *name) {
 PyMODINIT_FUNC PyInit__usual(void) {
     PyObject *made = PyModule_Create(&module);
     record_type = PyStructSequence_NewType(&record_desc);
-    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 4) < 0) return NULL;
+    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 5) < 0) return NULL;
     PyObject *sum = crc32c_here();
     if (sum == NULL || PyModule_AddObjectRef(made, "crc32c", sum) < 0) return NULL;
     Py_DECREF(sum);

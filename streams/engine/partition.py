@@ -162,8 +162,7 @@ class Partition:
             self.tally.read += read
             self.tally.repeated += repeated
             self.tally.bot += bots
-            for due, key in dues:
-                wakes.add(due, key)
+            wakes.add(dues)
         units.wake_up(offset)
         return at, unusual
 

@@ -115,7 +115,7 @@ class Units:
             if unit.wake < self.clock.watermark or unit.wake < early or unit.wake == FINISHED:
                 self.settle(key, unit, Changes())
             else:
-                self.wakes.add(unit.wake, key)
+                self.wakes.add([(unit.wake, key)])
             for tag, state in unit.funnels.items():
                 if tag in self.known_tags and state.tip.attempt is not None:
                     self.open[self.known_tags[tag].name] += 1
@@ -156,7 +156,7 @@ class Units:
             unit.quiet = unit.quiet and funnel is not None and state.tip.attempt is None
         if earliest < unit.wake or (unit.quiet and earliest != unit.wake):
             unit.wake = earliest
-            self.wakes.add(earliest, key)
+            self.wakes.add([(earliest, key)])
         self.changed[key] = pack(unit)
         if self.unwritten:
             self.unwritten.discard(key)
@@ -171,7 +171,7 @@ class Units:
             clock.watermark, clock.floor,
         )  # fmt: skip
         if due:
-            self.wakes.add(due, key)
+            self.wakes.add([(due, key)])
         return due is not None
 
     def wake_up(self, offset: int) -> None:
@@ -180,10 +180,8 @@ class Units:
         while time > wakes.soonest:
             wakes.turn(time)
             if self.settles_usually:
-                for due, key in cast("Lane", self.lane).settle(
-                    self.endings, wakes.near, offset, time, self.clock.floor, wakes.edge
-                ):
-                    wakes.add(due, key)
+                settle = cast("Lane", self.lane).settle
+                wakes.add(settle(self.endings, wakes.near, offset, time, self.clock.floor, wakes.edge))
             entry = wakes.first_before(time)
             if entry is not None:
                 self.wake(offset, *entry)

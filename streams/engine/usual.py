@@ -29,7 +29,7 @@ from streams.engine.unit import FOLD
 from streams.engine.walk import FORWARD, KIND_END, KIND_ENTER
 
 #: What the compiled part offers; to be raised with it, in both places.
-INTERFACE = 4
+INTERFACE = 5
 try:
     from streams.engine import _usual
 except ImportError:
@@ -49,6 +49,8 @@ COMPILED = _usual is not None and os.environ.get("FUNNELWATCH_PURE", "") in ("",
 pack_records = _usual.pack_records if COMPILED else None
 #: CRC-32C of what follows a place in some bytes; None where there is no compiled part, or the processor has no instruction for it.
 crc32c = _usual.crc32c if COMPILED else None
+#: So many bytes that are yet to be written.
+blank: Callable[[int], bytes] = _usual.blank if COMPILED else bytes
 NO_DIMENSIONS, NO_MONEY = pack(()), pack(None)
 
 #: Fields that are what their record says, but for channel to term, which addresses tell as well (`_usual` looks out for that).

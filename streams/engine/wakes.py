@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import insort
+from collections.abc import Iterable
 
 #: Span of a page of the calendar: 2^16 ms, about a minute.
 PAGE = 16
@@ -26,16 +27,18 @@ class Wakes:
         self.near: list[tuple[int, str]] = []
         self.edge = -(1 << 62)
 
-    def add(self, wake: int, key: str) -> None:
-        """Enters a unit."""
-        if wake < self.edge:
-            insort(self.near, (-wake, key))
-            return
-        page = self._pages.get(wake >> PAGE)
-        if page is None:
-            page = self._pages[wake >> PAGE] = (array("q"), [])
-        page[0].append(-wake)
-        page[1].append(key)
+    def add(self, entries: Iterable[tuple[int, str]]) -> None:
+        """Enters units, each with when it is due."""
+        pages, edge = self._pages, self.edge
+        for wake, key in entries:
+            if wake < edge:
+                insort(self.near, (-wake, key))
+                continue
+            page = pages.get(wake >> PAGE)
+            if page is None:
+                page = pages[wake >> PAGE] = (array("q"), [])
+            page[0].append(-wake)
+            page[1].append(key)
 
     @property
     def soonest(self) -> int:

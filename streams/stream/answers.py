@@ -10,6 +10,8 @@ from typing import Any
 
 from aiokafka import conn
 
+from streams.engine.usual import blank
+
 SIZE = struct.Struct(">i")
 
 
@@ -23,7 +25,7 @@ class AnswersProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type:
         self._begin(SIZE.size)
 
     def _begin(self, size: int) -> None:
-        self._space, self._filled = io.BytesIO(bytes(size)), 0
+        self._space, self._filled = io.BytesIO(blank(size)), 0
         self._place = self._space.getbuffer()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - what is still missing, whatever the transport would like

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from streams.engine.usual import blank
 from streams.stream.answers import AnswersProtocol, read_answers
 
 
@@ -108,3 +109,10 @@ def test_it_is_not_copied() -> None:
         return bool(space.getvalue() == b"whole") and space.getvalue() is space.getvalue()
 
     assert asyncio.run(read())
+
+
+@pytest.mark.parametrize("wrong", [-1, "4", 1 << 70])
+def test_room_for_an_answer_is_a_number_of_bytes(wrong: Any) -> None:
+    with pytest.raises((ValueError, TypeError, OverflowError)):
+        blank(wrong)
+    assert [len(blank(size)) for size in (0, 1, 70_000)] == [0, 1, 70_000]

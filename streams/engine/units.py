@@ -272,13 +272,11 @@ class Units:
         `applied`: the partition's offset. A unit that is over is only removed with the next chunk, once the partition's durable
         offset vouches for its records: else they could be read again without what they had followed on.
         """
-        changed, unwritten = self.changed, self.unwritten
+        changed = self.changed
         removed = [key for key in self.over if key not in changed]
-        written: dict[str, bytes | None] = dict.fromkeys(removed)
-        written.update(changed)
-        settled = {key: changed[key] for key in unwritten}
-        for key in unwritten:
-            del written[key]
+        settled = {key: changed.pop(key) for key in self.unwritten}
+        written = cast("dict[str, bytes | None]", changed)
+        written.update(dict.fromkeys(removed))
         for key in self.forgotten.intersection(self.finished):  # at once: its key is the id
             written[key] = None
             removed.append(key)

@@ -54,27 +54,32 @@ Three more workloads and one more way of running, **without a bar**, for the pro
 
 ## Where the time goes
 
-Shares of a long run, sampled late in it (py-spy, 500 times a second, idle time left out), at some 6 µs a dense and 3.9 µs a realistic event:
+Shares of a long run, sampled late in it (py-spy, 500 times a second, idle time left out), at some 6 µs a dense and 3.5 µs a realistic event:
 
 | part | dense | realistic |
 |---|---|---|
-| the engine in C (`Reading.take`): reading JSON, states, rows, ending attempts and their drop-offs | 48 % | 40 % |
-| producing: requests and sockets, batches | 14 % | 14 % |
-| the worker's own copy of the states, and what a chunk has changed of them | 20 % | 5 % |
-| fetching: sockets, batches, the consumer's thread | 3 % | 16 % |
-| counters, and what rows add to them | 5 % | 12 % |
-| the calendar | 5 % | 3 % |
-| loops, Faust, asyncio | 6 % | 10 % |
+| the engine in C (`Reading.take`): reading JSON, states, rows, ending attempts and their drop-offs | 42 % | 34 % |
+| producing: requests and sockets, batches | 18 % | 19 % |
+| the worker's own copy of the states, and what a chunk has changed of them | 15 % | 6 % |
+| counters, and what rows add to them | 7 % | 15 % |
+| the calendar | 7 % | 6 % |
+| fetching: sockets, batches, the consumer's thread | 4 % | 10 % |
+| loops, Faust, asyncio | 7 % | 9 % |
 
-In a process of its own, with nothing but records to work on, the engine takes 1.0 µs of a realistic event: what else its share is, it waits for memory that the
+In a process of its own, with nothing but records to work on, the engine takes 0.75 µs of a realistic event: what else its share is, it waits for memory that the
 broker and the worker's other parts have used meanwhile.
 
 A unit's state is looked up among 330,000, and lies in no cache: sixteen records are read ahead and their units looked up, so that the waits overlap (a tenth
 of the whole).
 
-Former and new code in turn, 2,000,000 events each, three times: chunks of 10,000 records instead of 5,000 took realistic events from 4.0, 3.9 and 3.3 to 3.2, 2.9 and
-3.2 µs, dense ones from 7.1, 7.2 and 5.8 to 6.1, 5.6 and 5.3 µs. Answers that the socket puts into their place, and batches read where they lie, took realistic ones from 3.9 and
-4.2 to 3.4 and 3.6 µs (twice).
+Runs of one program differ by a quarter from one minute to the next here, so changes are measured by running both programs at once, on the same backlog, with
+the same noise for both: reading a record in half the instructions (fields looked for in the order of the record before, texts sixteen bytes at a time), answers read
+and requests put together without copies, memory of answers kept and not zeroed, ids seen lately in one table took realistic events to 0.92 (0.83 … 0.96, six runs of
+1,500,000). Chunks of 20,000 records, in fetches of 8 MiB, would take them to 0.97, and dense ones to 0.95, for twice the time that a chunk holds the worker: `chunk_records`
+and `fetch_bytes` are settings.
+
+A virtual machine takes 13 µs for the first touch of a page that its host has never given it, and 3 µs later (measured here): on one that was just started, the first runs
+are dearer by a tenth.
 
 **What a shop's own events cost** is another matter than these two streams show: whatever is unusual about an event is left to Python, at some 50 µs. Of a day of the generated
 shop's events by session (`funnelwatch traffic`), with the funnels of `examples/demo` and of the `ecommerce` preset, that was all (times with six decimals); now it is 14 and 9 %
@@ -82,7 +87,7 @@ shop's events by session (`funnelwatch traffic`), with the funnels of `examples/
 21.5 µs, and costs 4.1; of ten 73 and 12.
 
 The rest of the machine counts, too: alone on it the same work costs two thirds (the broker runs on the other core and shares the caches).
-What was tried and brought nothing: mypyc (17 %), uvloop (nothing), slices other than of 400 records, which halved the cost of what Python does, and of 2,000 for C (10,000: 16 %
-more), fetching ahead what ids seen lately are looked up in (nothing).
+What was tried and brought nothing: mypyc (17 %), uvloop (nothing), slices other than of 400 records, which halved the cost of what Python does, and of 2,000 for C (5,000 or
+10,000: within 3 % either way).
 
 """

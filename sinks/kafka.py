@@ -26,8 +26,8 @@ from sinks.tokens import AsyncTokens
 KeyValue = tuple[bytes | None, bytes | None]
 #: The same, where the key may be text.
 Keyed = tuple[str | bytes | None, bytes | None]
-#: Packs records, and one before them, into a batch of so many bytes, the first so many of which are left free: how many, and the one that
-#: did not fit.
+#: Packs records, and one before them, into a batch of so many bytes, the first so many of which are left free: the batch, how many, and
+#: the one that did not fit.
 Pack = Callable[[Iterator[Keyed], Keyed | None, int, int], tuple[bytearray, int, Keyed | None]]
 
 #: Age (ms) beyond which a record's timestamp is not passed on: Kafka would take what follows from history for older than the

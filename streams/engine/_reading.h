@@ -41,11 +41,11 @@ static int is_key(Text *text, const Fetched *got) {
 
 /* Whether an e-mail or IP address may be in it: what schemas/privacy/addresses.py would have to look at. */
 static int may_hold_address(Text *text) {
-    static const uint64_t dot = 1, colon = 1 << 16, sign = 1ULL << 32; /* counted side by side: these texts are short */
-    static const uint64_t weight[256] = {['.'] = 1, [':'] = 1 << 16, ['@'] = 1ULL << 32, ['%'] = 1ULL << 32};
-    uint64_t found = 0;
+    enum { DOT = 1, COLON = 1 << 10, SIGN = 1 << 20 }; /* counted side by side: these texts have 256 bytes at most */
+    static const unsigned weight[256] = {['.'] = DOT, [':'] = COLON, ['@'] = SIGN, ['%'] = SIGN};
+    unsigned found = 0;
     for (Place at = text->at, end = text->at + text->size; at < end; at++) found += weight[*at];
-    return found >= sign || (found % sign) / colon >= 2 || found % colon >= 3 * dot;
+    return found >= SIGN || found % SIGN >= 2 * COLON || found % COLON >= 3 * DOT;
 }
 
 /* Whether this currency is one: 1, 0, or -1 with an exception set. */

@@ -234,25 +234,11 @@ static int field_of(Place key, Py_ssize_t size) {
     return FIELDS;
 }
 
-/* Whether so many bytes, 16 at most, are the same: two compares, which overlap, where memcmp would be called. */
-static int same(const void *left, const void *right, Py_ssize_t size) {
-    uint64_t long_left, long_right;
-    uint32_t short_left, short_right;
-    if (size >= 8) {
-        memcpy(&long_left, left, 8);
-        memcpy(&long_right, right, 8);
-        if (long_left != long_right) return 0;
-        memcpy(&long_left, (const char *)left + size - 8, 8);
-        memcpy(&long_right, (const char *)right + size - 8, 8);
-        return long_left == long_right;
-    }
-    if (size < 4) return memcmp(left, right, (size_t)size) == 0;
-    memcpy(&short_left, left, 4);
-    memcpy(&short_right, right, 4);
-    if (short_left != short_right) return 0;
-    memcpy(&short_left, (const char *)left + size - 4, 4);
-    memcpy(&short_right, (const char *)right + size - 4, 4);
-    return short_left == short_right;
+/* Whether so many bytes, 16 at most, are the same: by compares of fixed widths, which overlap and are no calls. */
+static int same(Place left, const char *right, Py_ssize_t size) {
+    if (size >= 8) return memcmp(left, right, 8) == 0 && memcmp(left + size - 8, right + size - 8, 8) == 0;
+    if (size >= 4) return memcmp(left, right, 4) == 0 && memcmp(left + size - 4, right + size - 4, 4) == 0;
+    return memcmp(left, right, (size_t)size) == 0;
 }
 
 /* Reads the value of a field that begins at `at`; returns the place after it, NULL if it is unusual. */

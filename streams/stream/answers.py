@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import struct
 from typing import Any
 
@@ -13,6 +14,9 @@ from aiokafka import conn
 from streams.engine.usual import blank
 
 SIZE = struct.Struct(">i")
+#: Of a larger answer so many bytes are waited for at a time (SO_RCVLOWAT): reading whatever there is takes five times as many turns of the
+#: loop, and as often the lock of the interpreter from who works meanwhile.
+AT_ONCE = 1 << 20
 
 
 class AnswersProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type: ignore[misc]  # aiokafka has no types
@@ -22,11 +26,26 @@ class AnswersProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type:
         super().__init__(*arguments, **options)
         self.answers: asyncio.Queue[io.BytesIO | Exception] = asyncio.Queue()
         self._sized = False  # whether an answer's size has come, so that the answer is next
+        self._socket: Any = None
+        self._awaited = 1
         self._begin(SIZE.size)
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if transport.get_extra_info("sslcontext") is None:  # else more bytes come than the answer has, some of which TLS may hold by now
+            self._socket = transport.get_extra_info("socket")
 
     def _begin(self, size: int) -> None:
         self._space, self._filled = io.BytesIO(blank(size)), 0
         self._place = self._space.getbuffer()
+        self._await(size)
+
+    def _await(self, missing: int) -> None:
+        """Be called once so much has come, where that is worth while."""
+        awaited = min(missing, AT_ONCE) if self._socket is not None and len(self._place) >= AT_ONCE else 1
+        if awaited != self._awaited:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, awaited)
+            self._awaited = awaited
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - what is still missing, whatever the transport would like
         return self._place[self._filled :]
@@ -34,6 +53,7 @@ class AnswersProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type:
     def buffer_updated(self, nbytes: int) -> None:
         self._filled += nbytes
         if self._filled < len(self._place):
+            self._await(len(self._place) - self._filled)
             return
         size = SIZE.size
         if self._sized:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from streams.engine.usual import blank
-from streams.stream.answers import AnswersProtocol, read_answers
+from streams.stream.answers import AT_ONCE, AnswersProtocol, read_answers
 
 
 class Connection:
@@ -109,6 +109,22 @@ def test_it_is_not_copied() -> None:
         return bool(space.getvalue() == b"whole") and space.getvalue() is space.getvalue()
 
     assert asyncio.run(read())
+
+
+def test_a_large_one_is_read_in_few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = list[int]()
+
+    def counted(self: AnswersProtocol, nbytes: int) -> None:
+        reads.append(nbytes)
+        updated(self, nbytes)
+
+    updated = AnswersProtocol.buffer_updated
+    monkeypatch.setattr(AnswersProtocol, "buffer_updated", counted)
+    answers = [b"a" * (4 << 20), b"b", b"c" * (AT_ONCE + 1)]
+    sent = framed(answers)
+    arrived, _ = asyncio.run(received([sent[at : at + 10_000] for at in range(0, len(sent), 10_000)], len(answers)))
+    assert arrived == answers
+    assert len(reads) <= 12  # three sizes, a small one, and a megabyte at a time: else it is dozens
 
 
 @pytest.mark.parametrize("wrong", [-1, "4", 1 << 70])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
@@ -123,8 +124,10 @@ class UnitLog:
         result = partition.finish()
         effects.add(result.made)
         output = partition.number % outputs.partitions
-        await writer.write(outputs.transitions, output, effects.records(result.progress), timestamp)
-        await writer.write(outputs.drop_offs, output, effects.drop_offs)
+        await asyncio.gather(  # in one request
+            writer.write(outputs.transitions, output, effects.records(result.progress), timestamp),
+            writer.write(outputs.drop_offs, output, effects.drop_offs),
+        )
         if not await still_ours():
             self.forget(partition.number)
             return None

@@ -83,7 +83,7 @@ class Bench:
             self._timed("take", len(chunk), partial(self.take, chunk))
             result = self._timed("finish", len(chunk), self.partition.finish)
             effects = Effects(self.partition, self.dimensions)
-            self._timed("rows", len(chunk), partial(effects.pack, result.made))
+            self._timed("rows", len(chunk), partial(effects.add, result.made))
             self._timed("counters", len(chunk), partial(self.count, effects, result))
             self.partition.keep(result)
             self._timed("decode", len(chunk), partial(self.decoded, chunk))
@@ -97,8 +97,9 @@ class Bench:
         return [self.decode(record.value, record.timestamp) for record in chunk]
 
     def count(self, effects: Effects, result: Result) -> None:
-        effects.count(result.made)
+        effects.count(result.alike)
         self.counters.count(effects.tally, PLACE, self.partition.clock.heard)
+        self.counters.settle()
 
     def _timed(self, part: str, events: int, work: Callable[[], Made]) -> Made:
         began = process_time_ns()

@@ -70,10 +70,11 @@ class Drive:
                 partition.event(record.offset, self._decode(record.value, record.timestamp), record.timestamp)
             effects.add(partition.rows())
         result = partition.finish()
-        effects.add(result.made)
+        effects.end(result)
         effects.records(result.progress)
         partition.keep(result)
         self.counters.count(effects.tally)
+        self.counters.settle()
         spent = process_time_ns() - began
         self._offset += len(made)
         return spent / len(made) / 1000

@@ -36,6 +36,8 @@ from sinks.prometheus.series import Clock, monotonic
 
 #: ms of event time in one step of what is expected, where nothing else is said.
 STEP = 60_000
+#: Rows that may wait to be added to the series: 50 bytes each.
+WAITING = 50_000
 _FACTS = attrgetter(*Facts._fields)
 
 
@@ -47,6 +49,10 @@ class Tally:
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self.groups: defaultdict[tuple[object, ...], Group] = defaultdict(Group)
         self.add(rows)
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return sum(len(group.dims) for group in self.groups.values())
 
     def add(self, rows: Iterable[Row], withdrawn: Iterable[Row] = ()) -> None:
         """`rows`: as they are written. `withdrawn`: former contents, no longer true; their tombstones then say nothing new."""
@@ -74,9 +80,31 @@ class Tally:
             group.durations.extend(durations)
         return group
 
+    def join(self, other: Tally) -> None:
+        """All of the other's rows, too; it is not used any more."""
+        groups = self.groups
+        for key, group in other.groups.items():
+            own = groups.get(key)
+            if own is None:
+                groups[key] = group
+            else:
+                own.join(group)
+
+
+class Waiting:
+    """What the chunks of a log partition bring that is not in the series yet. `heard`: event time (ms) that the partition has reached;
+    `now`: when it was counted last, by the counters' clock."""
+
+    __slots__ = ("heard", "now", "tally")
+
+    def __init__(self) -> None:
+        self.tally, self.now = Tally(), 0
+        self.heard: int | None = None
+
 
 class FunnelCounters:
-    """The counters of all funnels of one worker.
+    """The counters of all funnels of one worker. Their series are brought up to date when they are read, and whenever many rows wait: what
+    chunks have in common is then added once.
 
     `funnels`: one definition per name. `site`: the label `funnel_site`. `clock`: ms, for the time that new series are
     held at 0. `baselines`: what is expected; they may learn at any time. Not for use by several threads at once. Raises ConfigError for two funnels of one name.
@@ -95,6 +123,8 @@ class FunnelCounters:
                 raise ConfigError(f"funnel {funnel.name}", "is defined twice", "their counts would mix: rename one")
             self._funnels[funnel.name] = FunnelSeries(funnel, labels, self._site, self.baselines)
         self._uncounted = 0
+        self._waiting: dict[Place | None, Waiting] = {}
+        self._edition = self.baselines.edition
 
     def count(self, tally: Tally, place: Place | None = None, heard: int | None = None) -> None:
         """Count a chunk's newly written rows, after its ack. `is_deleted` = 1: this content is taken back.
@@ -102,25 +132,48 @@ class FunnelCounters:
         A row that replaces another of its key comes with a copy of the former one with `is_deleted` = 1. `place`: the log
         partition that they are of, `heard`: the event time that it has reached (ms; None: none yet): so much more is expected.
         """
-        now = self._clock()
-        for key, group in tally.groups.items():
+        if self._edition != self.baselines.edition:
+            self._edition = self.baselines.edition
+            self.settle()  # what comes from now on is what is expected by what was learned
+        waiting = self._waiting.get(place)
+        if waiting is None:
+            waiting = self._waiting[place] = Waiting()
+        waiting.tally.join(tally)
+        waiting.heard, waiting.now = heard, self._clock()
+        if self.waiting() > WAITING:
+            self.settle()
+
+    def waiting(self) -> int:
+        """Rows that are not in the series yet."""
+        return sum(len(waiting.tally) for waiting in self._waiting.values())
+
+    def settle(self) -> None:
+        """Adds to the series whatever waits."""
+        settled, self._waiting = self._waiting, {}
+        for place, waiting in settled.items():
+            self._add(place, waiting)
+
+    def _add(self, place: Place | None, waiting: Waiting) -> None:
+        now = waiting.now
+        for key, group in waiting.tally.groups.items():
             facts = Facts._make(key)
             series = self._funnels.get(facts.funnel)
             if series is None or series.version != facts.version or not series.count(facts, group, now, place):
                 self._uncounted += len(group.dims)
-
-        if place is not None and heard is not None:
+        if place is not None and waiting.heard is not None:
             for series in self._funnels.values():
-                series.expect(place, heard, now)
+                series.expect(place, waiting.heard, now)
 
     def begin(self, place: Place, heard: int | None, standing: Mapping[Standing, int]) -> None:
         """A log partition was built from its state: who stands where, by how many there are, and its event time (ms)."""
+        self.settle()
         for name, series in self._funnels.items():
             own = [(each, n) for each, n in standing.items() if each.funnel == name and each.version == series.version]
             series.expectation.begin(place, heard, own)
 
     def forget(self, place: Place) -> None:
         """Another worker has the log partition."""
+        self.settle()
         for series in self._funnels.values():
             series.expectation.forget(place)
 
@@ -129,10 +182,12 @@ class FunnelCounters:
 
         `labels`: the metric's labels besides site, funnel and segment, in their order (`"cart", "window_timeout"`).
         """
+        self.settle()
         return self._funnels[funnel].net(metric, labels, segment)
 
     def nets(self, funnel: str, metrics: Container[str]) -> Iterator[tuple[str, tuple[str, ...], dict[Segment, int]]]:
         """Of these metrics of one funnel, all that was counted minus retracted since the start: name, labels, by segment."""
+        self.settle()
         return self._funnels[funnel].nets(metrics)
 
     def ready(self, funnel: str) -> dict[str, int | None]:
@@ -141,6 +196,7 @@ class FunnelCounters:
 
     def families(self) -> Iterator[Family]:
         """All families, for one scrape."""
+        self.settle()
         builders = {metric.name: FamilyBuilder(metric) for metric in OF_FUNNELS if metric.exported}
         now = self._clock()
         for series in self._funnels.values():

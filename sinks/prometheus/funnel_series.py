@@ -73,6 +73,14 @@ class Group:
             key = (value > 0, currency, dims)
             self.money[key] = self.money.get(key, 0) + abs(value)
 
+    def join(self, other: Group) -> None:
+        """The other's rows, too."""
+        self.dims += other.dims
+        self.times += other.times
+        self.durations += other.durations
+        for key, amount in other.money.items():
+            self.money[key] = self.money.get(key, 0) + amount
+
 
 class FunnelSeries:
     """The accounts and histograms of one funnel."""

@@ -75,14 +75,15 @@ static void forget_groups(Lane *lane) {
 /* The group of the row that was written last, from `begin` on; NULL on an error. */
 static Group *group_of(Lane *lane, Plan *plan, int64_t shape, const Said *said, Py_ssize_t begin) {
     int64_t minute = said->ts / 60000 - (said->ts % 60000 < 0);
-    if (plan->last < lane->group_count) {
-        Group *group = &lane->groups[plan->last];
+    Py_ssize_t *last = &plan->last[shape < 0];
+    if (*last < lane->group_count) {
+        Group *group = &lane->groups[*last];
         if (group->plan == plan && group->shape == shape && group->minute == minute) return group;
     }
     for (Py_ssize_t i = lane->group_count - 1; i >= 0; i--) {
         Group *group = &lane->groups[i];
         if (group->plan == plan && group->shape == shape && group->minute == minute) {
-            if (shape >= 0) plan->last = i;
+            *last = i;
             return group;
         }
     }
@@ -99,7 +100,7 @@ static Group *group_of(Lane *lane, Plan *plan, int64_t shape, const Said *said, 
     group->money = PyList_New(0);
     lane->group_count++;
     if (group->sample == NULL || group->dims == NULL || group->durations == NULL || group->money == NULL) return NULL;
-    if (shape >= 0) plan->last = lane->group_count - 1;
+    *last = lane->group_count - 1;
     return group;
 }
 
@@ -526,35 +527,44 @@ static PyObject *lane_begin(PyObject *self, PyObject *args) {
 }
 
 /* lane.rows(): (number of rows, their bytes, number of drop-offs among them that have no record yet, these once more, the others'
- * records, [(place, shape, a row, [dims], [duration],
- * [(money, dims)])]) since the last call */
+ * records) since the last call */
 static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     Lane *lane = (Lane *)self;
-    PyObject *groups = PyList_New(0), *drop_offs = PyList_New(0), *stayed = PyList_New(0), *made = NULL;
-    int whole = groups != NULL && drop_offs != NULL && stayed != NULL;
+    PyObject *drop_offs = PyList_New(0), *made = NULL;
+    if (drop_offs != NULL)
+        made = Py_BuildValue(
+            "(ny#ny#O)", lane->count, lane->count ? (char *)lane->rows.start : "", lane->rows.at - lane->rows.start, lane->drop_count,
+            lane->drop_count ? (char *)lane->drops.start : "", lane->drops.at - lane->drops.start, lane->drop_offs);
+    if (made == NULL) {
+        Py_XDECREF(drop_offs);
+        return NULL;
+    }
+    Py_DECREF(lane->drop_offs);
+    lane->drop_offs = drop_offs;
+    lane->count = lane->drop_count = 0;
+    lane->rows.at = lane->rows.start;
+    lane->drops.at = lane->drops.start;
+    return made;
+}
+
+/* lane.groups(): ([(place, how many stayed)], [(place, shape, a row, [dims], [duration], [(money, dims)])]) since the last call */
+static PyObject *lane_groups(PyObject *self, PyObject *Py_UNUSED(ignored)) {
+    Lane *lane = (Lane *)self;
+    PyObject *groups = PyList_New(0), *stayed = PyList_New(0);
+    int whole = groups != NULL && stayed != NULL;
     for (Py_ssize_t i = 0; i < lane->group_count && whole; i++) {
         Group *g = &lane->groups[i];
         whole = append(groups, Py_BuildValue("(iLOOOO)", g->plan->place, (long long)g->shape, g->sample, g->dims, g->durations, g->money));
     }
     for (Py_ssize_t i = 0; i < lane->stayed_count && whole; i++)
         whole = append(stayed, Py_BuildValue("(iL)", lane->stayed[i].place, (long long)lane->stayed[i].count));
-    if (whole)
-        made = Py_BuildValue(
-            "(ny#ny#OOO)", lane->count, lane->count ? (char *)lane->rows.start : "", lane->rows.at - lane->rows.start, lane->drop_count,
-            lane->drop_count ? (char *)lane->drops.start : "", lane->drops.at - lane->drops.start, lane->drop_offs, stayed, groups);
+    PyObject *gathered = whole ? PyTuple_Pack(2, stayed, groups) : NULL;
     Py_XDECREF(groups);
     Py_XDECREF(stayed);
-    if (made == NULL) Py_XDECREF(drop_offs);
-    else {
-        Py_DECREF(lane->drop_offs);
-        lane->drop_offs = drop_offs;
-        forget_groups(lane);
-        lane->count = lane->drop_count = 0;
-        lane->stayed_count = 0;
-        lane->rows.at = lane->rows.start;
-        lane->drops.at = lane->drops.start;
-    }
-    return made;
+    if (gathered == NULL) return NULL;
+    forget_groups(lane);
+    lane->stayed_count = 0;
+    return gathered;
 }
 
 static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {

@@ -13,7 +13,7 @@ enum { HEAD, ENTER, STAGE, FORWARD, END, REACHED, PARTS };
 typedef struct {
     PyObject_HEAD
     int level, converts, place;
-    Py_ssize_t last; /* `last`: the group that it was counted in last */
+    Py_ssize_t last[2]; /* the groups that an entry and an end by it were counted in last */
     int64_t format, tag, window, lateness, most, optional; /* `optional`: which levels are, bit by bit */
     /* Of the rows, packed beforehand. HEAD: funnel and version; ENTER: kind and item; STAGE: the stage reached; FORWARD: direction
      * and outcome. Of the end that a conversion writes, END: kind and item; REACHED: stages. */

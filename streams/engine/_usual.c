@@ -27,7 +27,8 @@ static PyMethodDef lane_methods[] = {
     {"begin", lane_begin, METH_VARARGS, "What the next chunk changes."},
     {"move", (PyCFunction)(void (*)(void))lane_move, METH_FASTCALL, "One event: when its unit is due; None: not usual."},
     {"settle", lane_settle, METH_VARARGS, "Settles the units that are due, for as long as that is usual."},
-    {"rows", lane_rows, METH_NOARGS, "The rows since the last call, and what they add to the counters."},
+    {"rows", lane_rows, METH_NOARGS, "The rows since the last call."},
+    {"groups", lane_groups, METH_NOARGS, "What the rows since the last call add to the counters."},
     {NULL, NULL, 0, NULL},
 };
 static PyType_Slot lane_slots[] = {
@@ -67,7 +68,7 @@ static int add_type(PyObject *made, PyType_Spec *spec, const char *name) {
 PyMODINIT_FUNC PyInit__usual(void) {
     PyObject *made = PyModule_Create(&module);
     record_type = PyStructSequence_NewType(&record_desc);
-    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 5) < 0) return NULL;
+    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 6) < 0) return NULL;
     PyObject *sum = crc32c_here();
     if (sum == NULL || PyModule_AddObjectRef(made, "crc32c", sum) < 0) return NULL;
     Py_DECREF(sum);

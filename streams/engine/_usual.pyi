@@ -62,16 +62,11 @@ class Lane:
     def settle(
         self, endings: dict[int, tuple[Plan, ...]], near: list[tuple[int, str]], offset: int, watermark: int, floor: int, edge: int, /
     ) -> list[tuple[int, str]]: ...  # fmt: skip
-    def rows(
+    def rows(self) -> tuple[int, bytes, int, bytes, list[tuple[bytes, bytes]]]: ...
+    def groups(
         self,
     ) -> tuple[
-        int,
-        bytes,
-        int,
-        bytes,
-        list[tuple[bytes, bytes]],
-        list[tuple[int, int]],
-        list[tuple[int, int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]],
+        list[tuple[int, int]], list[tuple[int, int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]]
     ]: ...
 
 class Reading:

@@ -23,7 +23,7 @@ from streams.engine.state import FORMAT, FunnelState, Hit, UnitState, Walk, pack
 from streams.engine.tally import Tally
 from streams.engine.unit import apply
 from streams.engine.units import META, Made, Units, check_format
-from streams.engine.usual import Readable, Usual, gathered, reading, recent, usual
+from streams.engine.usual import Alike, Readable, Usual, gathered, reading, recent, usual
 
 if TYPE_CHECKING:
     from streams.engine import _usual
@@ -48,11 +48,13 @@ unpack_meta = msgspec.msgpack.Decoder(Meta).decode
 
 
 class Result(msgspec.Struct, gc=False):
-    """The changes of a chunk. `made`: the rows that `Partition.rows` has not given yet. `state`: key → packed value,
+    """The changes of a chunk. `made`: the rows that `Partition.rows` has not given yet. `alike`: all of usual events, by what they add to the
+    counters. `state`: key → packed value,
     None = tombstone (they are `removed`); to be written in this order, the partition's own last. `settled`: what need not be
     written."""
 
     made: Made
+    alike: list[Alike]
     state: dict[str, bytes | None]
     removed: list[str]
     settled: dict[str, bytes]
@@ -315,20 +317,19 @@ class Partition:
 
     def rows(self) -> Made:
         """The rows since they were last asked for."""
-        made = self.units.take_rows()
-        for place, count in made.stayed:
-            self.counts[place].matched += count
-        for alike in made.alike:
-            if alike.shape > 0:
-                self.counts[alike.place].matched += len(alike.dims)
-        return made
+        return self.units.take_rows()
 
     def finish(self) -> Result:
         """The changes since the last call, to be made durable in this order: rows, then state."""
-        made = self.rows()
+        stayed, alike = self.units.take_alike()
+        for place, count in stayed:
+            self.counts[place].matched += count
+        for group in alike:
+            if group.shape > 0:
+                self.counts[group.place].matched += len(group.dims)
         state, removed, settled = self.units.take_state(self.meta.offset)
         state[META] = pack(self.meta)
-        return Result(made, state, removed, settled, [self.progress(funnel) for funnel in self.funnels])
+        return Result(self.rows(), alike, state, removed, settled, [self.progress(funnel) for funnel in self.funnels])
 
     def keep(self, result: Result) -> None:
         """The result is durable."""

@@ -67,8 +67,7 @@ def check_format(packed: bytes) -> None:
 class Made(msgspec.Struct, gc=False):
     """`rows`: new or different ones. `withdrawn`: the former contents of those that they replace or take back. `packed`: `count` rows
     of usual events and of attempts that ran out, as they are written; `drop_offs`: records of the latter; `dropped`: `drop_count` of
-    them whose records are yet to be made; `stayed`: usual events that reached nothing new, and so have no row, by the place of their
-    funnel; `alike`: what rows add to the counters."""
+    them whose records are yet to be made."""
 
     rows: list[Row]
     withdrawn: list[Row]
@@ -77,8 +76,6 @@ class Made(msgspec.Struct, gc=False):
     drop_count: int
     dropped: bytes
     drop_offs: list[tuple[bytes, bytes]]
-    stayed: list[tuple[int, int]]
-    alike: list[Alike]
 
 
 class Units:
@@ -255,15 +252,22 @@ class Units:
         self.open.subtract(opened(out.withdrawn))
         rows = last_of_each(out.rows) if out.withdrawn else out.rows
         if self.lane is None:
-            return Made(rows, out.withdrawn, 0, b"", 0, b"", [], [], [])
-        *_, groups = gathered = self.lane.rows()
-        made = Made(rows, out.withdrawn, *gathered[:6], [alike(*group) for group in groups])
-        for each in made.alike:
+            return Made(rows, out.withdrawn, 0, b"", 0, b"", [])
+        return Made(rows, out.withdrawn, *self.lane.rows())
+
+    def take_alike(self) -> tuple[list[tuple[int, int]], list[Alike]]:
+        """Of usual events since the last call: those that reached nothing new, and so have no row, by the place of their funnel; and the
+        rows of all others by what they add to the counters."""
+        if self.lane is None:
+            return [], []
+        stayed, groups = self.lane.groups()
+        found = [alike(*group) for group in groups]
+        for each in found:
             if each.row.kind == KIND_END:
                 self.open[each.row.funnel] -= len(each.dims)
             elif each.row.stage == 0:
                 self.open[each.row.funnel] += len(each.dims)
-        return made
+        return stayed, found
 
     def take_state(self, applied: int) -> tuple[dict[str, bytes | None], list[str], dict[str, bytes]]:
         """What the chunk changed: packed states to be written (None: removed), which are removed, and the packed states that need

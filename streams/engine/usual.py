@@ -29,7 +29,7 @@ from streams.engine.unit import FOLD
 from streams.engine.walk import FORWARD, KIND_END, KIND_ENTER
 
 #: What the compiled part offers; to be raised with it, in both places.
-INTERFACE = 5
+INTERFACE = 6
 try:
     from streams.engine import _usual
 except ImportError:

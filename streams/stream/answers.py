@@ -32,7 +32,9 @@ class AnswersProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type:
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        if transport.get_extra_info("sslcontext") is None:  # else more bytes come than the answer has, some of which TLS may hold by now
+        if (
+            transport.get_extra_info("sslcontext") is None
+        ):  # else more bytes come than the answer has, some of which TLS may hold by now
             self._socket = transport.get_extra_info("socket")
 
     def _begin(self, size: int) -> None:

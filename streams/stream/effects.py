@@ -9,8 +9,9 @@ from schemas.progress import Progress
 from schemas.transitions import pack_block, pack_progress, pack_rows, unpack_rows
 from sinks.kafka import KeyValue
 from sinks.prometheus.counters import Tally
-from streams.engine.partition import Partition
+from streams.engine.partition import Partition, Result
 from streams.engine.units import Made
+from streams.engine.usual import Alike
 from streams.engine.walk import KIND_END
 
 
@@ -27,11 +28,6 @@ class Effects:
 
     def add(self, made: Made) -> None:
         """Rows as the engine has made them."""
-        self.pack(made)
-        self.count(made)
-
-    def pack(self, made: Made) -> None:
-        """What goes to the transitions and to the drop-offs."""
         if made.count:
             self._transitions.append(pack_block(made.count, made.packed))
         self._transitions.extend(pack_rows(made.rows))
@@ -41,11 +37,16 @@ class Effects:
                 if dropped is not None:
                     self.drop_offs.append(dropped)
         self.drop_offs.extend(made.drop_offs)
-
-    def count(self, made: Made) -> None:
-        """What they add to the counters."""
         self.tally.add(made.rows, made.withdrawn)
-        for alike in made.alike:
+
+    def end(self, result: Result) -> None:
+        """The chunk is at its end: the rest of its rows, and what all add to the counters."""
+        self.add(result.made)
+        self.count(result.alike)
+
+    def count(self, gathered: Iterable[Alike]) -> None:
+        """What rows of usual events add to the counters."""
+        for alike in gathered:
             group = self.tally.add_alike(alike.row, alike.entry_dims(), alike.durations)
             for money, dims in alike.earned():
                 group.earn(money.value, money.currency, dims)

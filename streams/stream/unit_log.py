@@ -122,7 +122,7 @@ class UnitLog:
         """
         partition, writer, outputs = effects.partition, self._writer, self.outputs
         result = partition.finish()
-        effects.add(result.made)
+        effects.end(result)
         output = partition.number % outputs.partitions
         await asyncio.gather(  # in one request
             writer.write(outputs.transitions, output, effects.records(result.progress), timestamp),

@@ -163,7 +163,7 @@ class Side:
         for partition in self.partitions:
             effects = Effects(partition, dimensions)
             result = partition.finish()
-            effects.add(result.made)
+            effects.end(result)
             for key, value in effects.records(result.progress):
                 unpack(key, value or b"")
             dropped = [

@@ -63,7 +63,7 @@ class Side:
     def chunk(self) -> Result:
         result = self.partition.finish()
         effects = Effects(self.partition, {one.version: one.dimensions for one in self.funnels})
-        effects.add(result.made)
+        effects.end(result)
         self.drop_offs = sorted(effects.drop_offs)
         self.written += len(result.made.drop_offs)
         self.unwritten += result.made.drop_count

@@ -79,7 +79,7 @@ def done_by(usual: Usual, state: bytes | None, *said: Any) -> int:
     lane, changed = lane_of(), dict[str, bytes]()
     lane.begin({} if state is None else {"=v": state}, changed, set(), {})
     due = moved(lane, usual, *said)
-    count, packed, *_, stayed, groups = lane.rows()
+    (count, packed, *_), (stayed, groups) = lane.rows(), lane.groups()
     assert bool(count) == bool(packed) == bool(groups)
     assert bool(groups or stayed) == bool(changed) == (due is not None)
     return due is not None
@@ -139,7 +139,7 @@ def settled_by(endings: Any, state: bytes, due: int) -> int:
     lane, changed, near = lane_of(), dict[str, bytes](), [(-due, "=v")]
     lane.begin({"=v": state}, changed, set(), {})
     again = lane.settle(endings, near, 500, 1_000, 0, 100_000)
-    count, packed, drop_count, dropped, drop_offs, _, groups = lane.rows()
+    (count, packed, drop_count, dropped, drop_offs), (_, groups) = lane.rows(), lane.groups()
     assert count == drop_count + len(drop_offs)
     assert packed.endswith(dropped)
     assert bool(count) == bool(packed) == bool(groups)

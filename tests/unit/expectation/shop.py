@@ -141,7 +141,7 @@ class Worker:
         for offset, event in chunk:
             partition.event(offset, event)
         result = partition.finish()
-        effects.add(result.made)
+        effects.end(result)
         partition.keep(result)
         self.counters.count(effects.tally, place, partition.clock.heard)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from schemas.event import Event
+from sinks.prometheus import counters
 from sinks.prometheus.labels import EVERYTHING, Segment
 from tests.unit.expectation.shop import MINUTE, START, Worker, chunks, events, funnel, visits
 
@@ -57,6 +58,39 @@ def test_where_chunks_are_cut_changes_nothing(healthy: list[Event]) -> None:
     coarse, fine = one_worker(seen, 500), one_worker(seen, 20)
     for level in ("view", "cart"):
         assert fine.expected(level) == pytest.approx(coarse.expected(level), rel=1e-6)
+
+
+@pytest.mark.parametrize(("learned_at", "near"), [(0, 1e-6), (10, 0.1)])
+def test_when_the_series_are_read_changes_nothing(healthy: list[Event], learned_at: int, near: float) -> None:
+    """What chunks bring waits until somebody reads; also where a partition leaves, and where a step is learned meanwhile (which is
+    followed from a partition's next chunk on, or from the one after it)."""
+    seldom, often = Worker(funnel(), {}, seeded=False), Worker(funnel(), {}, seeded=False)
+    known = Worker(funnel(), {}).counters.baselines.by_level.values()
+    for step, (number, chunk) in enumerate(chunks(random.Random(1), healthy[:9_000], PARTITIONS)):
+        for worker in (seldom, often):
+            if step == learned_at:
+                for baseline in known:
+                    assert baseline.learned is not None
+                    worker.counters.baselines.learn(baseline.learned, "UTC", START)
+            if step == 60:
+                worker.leave(number)
+            worker.follow(number, chunk)
+        often.counters.settle()
+    for level in ("view", "cart"):
+        for segment in SEGMENTS:
+            assert often.observed(level, segment) == seldom.observed(level, segment) > 0
+            assert often.expected(level, segment) == pytest.approx(seldom.expected(level, segment), rel=near)
+            assert often.expected(level, segment) > 0
+
+
+def test_rows_do_not_wait_without_bound(healthy: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "WAITING", 1_000)
+    worker = Worker(funnel(), {})
+    most = 0
+    for number, chunk in chunks(random.Random(1), healthy[:9_000], PARTITIONS):
+        worker.follow(number, chunk)
+        most = max(most, worker.counters.waiting())
+    assert 500 < most <= 1_000
 
 
 def test_a_change_of_mix_is_no_fall() -> None:

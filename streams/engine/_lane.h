@@ -27,6 +27,13 @@ typedef struct {
     int64_t count;
 } Stayed;
 
+/* Units that are due on one page of the calendar (wakes.py). */
+typedef struct {
+    int64_t number;
+    Writer times;   /* when they are due, negative */
+    PyObject *keys; /* a list */
+} Page;
+
 /* Units in more funnels than that are left to Python. */
 #define MOST_FUNNELS 64
 
@@ -46,15 +53,16 @@ typedef struct {
     Py_ssize_t count, drop_count;
     Group *groups;
     Stayed *stayed;
-    Py_ssize_t group_count, group_room, stayed_count, stayed_room;
+    Page *pages; /* what is to be entered in the calendar */
+    Py_ssize_t group_count, group_room, stayed_count, stayed_room, page_count, page_room, last_page;
     Move moves[MOST_FUNNELS]; /* of the event at hand */
 } Lane;
 
 /* Where the partition stands, before and after. `near`: entries of its calendar, (-when, key), the first due last, of times before
- * `edge`; `dues`: new ones, (when, key). `recent`: ids of events that no funnel looks at. */
+ * `edge`. `recent`: ids of events that no funnel looks at. */
 typedef struct {
     int64_t offset, watermark, floor, edge, first_due, read, repeated, bots, ts;
-    PyObject *endings, *near, *dues;
+    PyObject *endings, *near;
     Recent *recent;
 } Now;
 
@@ -456,17 +464,52 @@ static int settle(Lane *lane, const Now *now, PyObject *key, int64_t wake, int64
     return keep_unwritten(lane, key) ? 1 : -1;
 }
 
-/* (number, key), the key's reference kept. */
-static PyObject *entry(int64_t number, PyObject *key) {
-    PyObject *made = PyTuple_New(2), *told = PyLong_FromLongLong(number);
-    if (made == NULL || told == NULL) {
-        Py_XDECREF(made);
-        Py_XDECREF(told);
-        return NULL;
+#define PAGE 16 /* as wakes.py has it */
+
+static void forget_dues(Lane *lane) {
+    for (Py_ssize_t i = 0; i < lane->page_count; i++) Py_CLEAR(lane->pages[i].keys);
+    lane->page_count = 0;
+}
+
+/* The page of what is to be entered; NULL: an exception is set. */
+static Page *page_of(Lane *lane, int64_t number) {
+    if (lane->last_page < lane->page_count && lane->pages[lane->last_page].number == number) return &lane->pages[lane->last_page];
+    Py_ssize_t i = lane->page_count;
+    while (i > 0 && lane->pages[i - 1].number != number) i--;
+    if (i > 0) return &lane->pages[lane->last_page = i - 1];
+    Py_ssize_t room = lane->page_room;
+    Page *pages = grown(lane->pages, &lane->page_room, lane->page_count + 1, sizeof *pages);
+    if (pages == NULL) return NULL;
+    lane->pages = pages;
+    memset(pages + room, 0, (size_t)(lane->page_room - room) * sizeof *pages);
+    Page *page = &pages[lane->page_count];
+    page->number = number;
+    page->times.at = page->times.start;
+    page->keys = PyList_New(0);
+    if (page->keys == NULL) return NULL;
+    lane->last_page = lane->page_count++;
+    return page;
+}
+
+/* A unit is to be entered in the calendar. 0: an exception is set. */
+static int enter(Lane *lane, int64_t when, PyObject *key) {
+    Page *page = page_of(lane, when >> PAGE);
+    if (page == NULL || !ready(&page->times, sizeof when)) return 0;
+    when = -when;
+    put(&page->times, &when, sizeof when);
+    return PyList_Append(page->keys, key) == 0;
+}
+
+/* [(page, times, keys)] to be entered; NULL: an exception is set. */
+static PyObject *take_dues(Lane *lane) {
+    PyObject *dues = PyList_New(0);
+    for (Py_ssize_t i = 0; i < lane->page_count && dues != NULL; i++) {
+        Page *page = &lane->pages[i];
+        if (!append(dues, Py_BuildValue("(Ly#O)", (long long)page->number, page->times.start, page->times.at - page->times.start, page->keys)))
+            Py_CLEAR(dues);
     }
-    PyTuple_SetItem(made, 0, told);
-    PyTuple_SetItem(made, 1, Py_NewRef(key));
-    return made;
+    forget_dues(lane);
+    return dues;
 }
 
 /* When the first of the calendar's near entries is due; `edge` where there are none. */
@@ -476,7 +519,7 @@ static int64_t soonest(const Now *now) {
 }
 
 /* Settles the units that are due before the watermark. 1: all of them. 0: what is left is for Python: one that is not usual, one that is
- * due again before the calendar's edge (it is among the dues, not in the calendar), or a page to be turned. -1: an exception is set. */
+ * due again before the calendar's edge (it is to be entered, and not in the calendar yet), or a page to be turned. -1: an exception is set. */
 static int settle_due(Lane *lane, const Now *now) {
     int64_t due;
     while ((due = soonest(now)) < now->watermark) {
@@ -485,7 +528,7 @@ static int settle_due(Lane *lane, const Now *now) {
         int64_t again;
         PyObject *key = PyTuple_GetItem(PyList_GetItem(now->near, last), 1);
         int usual = settle(lane, now, key, due, &again);
-        if (usual > 0 && again != NEVER && !append(now->dues, entry(again, key))) return -1;
+        if (usual > 0 && again != NEVER && !enter(lane, again, key)) return -1;
         if (usual > 0 && PyList_SetSlice(now->near, last, last + 1, NULL) < 0) return -1;
         if (usual <= 0 || (again != NEVER && again < now->edge)) return usual < 0 ? -1 : 0;
     }
@@ -493,7 +536,7 @@ static int settle_due(Lane *lane, const Now *now) {
 }
 
 /* lane.settle(endings, near, offset, watermark, floor, edge): settles the units that are due before the watermark, for as long as that is
- * usual. [(when it is due again, key)], to be entered in the calendar. `endings`: tag → the plans of its levels, by which attempts
+ * usual. [(page, times, keys)], to be entered in the calendar. `endings`: tag → the plans of its levels, by which attempts
  * that run out are written. `near`: [(-when, key)], the first due last; those that are done are taken out. */
 static PyObject *lane_settle(PyObject *self, PyObject *args) {
     long long offset, watermark, floor, edge;
@@ -503,12 +546,8 @@ static PyObject *lane_settle(PyObject *self, PyObject *args) {
     now.watermark = watermark;
     now.floor = floor;
     now.edge = edge;
-    now.dues = PyList_New(0);
-    if (now.dues == NULL || settle_due((Lane *)self, &now) < 0) {
-        Py_XDECREF(now.dues);
-        return NULL;
-    }
-    return now.dues;
+    forget_dues((Lane *)self);
+    return settle_due((Lane *)self, &now) < 0 ? NULL : take_dues((Lane *)self);
 }
 
 /* lane.begin(store, changed, unwritten, finished): what the next chunk changes */
@@ -580,6 +619,9 @@ static PyObject *lane_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
 static void lane_dealloc(PyObject *self) {
     Lane *lane = (Lane *)self;
     forget_groups(lane);
+    forget_dues(lane);
+    for (Py_ssize_t i = 0; i < lane->page_room; i++) PyMem_Free(lane->pages[i].times.start);
+    PyMem_Free(lane->pages);
     PyMem_Free(lane->groups);
     PyMem_Free(lane->stayed);
     PyMem_Free(lane->rows.start);

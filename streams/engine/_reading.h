@@ -255,7 +255,7 @@ static int step(Lane *lane, Reading *reading, int64_t offset, Coming *c, Now *no
     int64_t due;
     int usual = move_unit(lane, count, now->watermark, now->floor, c->key, &due);
     if (usual > 0 && due != 0) {
-        if (!append(now->dues, entry(due, c->key))) return -1;
+        if (!enter(lane, due, c->key)) return -1;
         if (due < now->first_due) now->first_due = due;
     }
     return usual;
@@ -277,7 +277,7 @@ static int take_record(Lane *lane, Reading *reading, const Fetched *got, Coming 
 
 /* reading.take(lane, records, from, offset, watermark, floor, endings, near, edge, recent ids): takes records, and settles the units that are
  * due after each, for as long as all is usual. `endings` is None where units are not to be settled. (the place of the next, whether that is unusual, offset, watermark, read,
- * repeated, bots, the last one's time, [(due, key)]) */
+ * repeated, bots, the last one's time, [(page, times, keys)] to be entered in the calendar) */
 static PyObject *reading_take(PyObject *self, PyObject *args) {
     Reading *reading = (Reading *)self;
     PyObject *lane;
@@ -293,8 +293,7 @@ static PyObject *reading_take(PyObject *self, PyObject *args) {
     now.watermark = watermark;
     now.floor = floor;
     now.edge = edge;
-    now.dues = PyList_New(0);
-    if (now.dues == NULL) return NULL;
+    forget_dues((Lane *)lane);
     Py_ssize_t count = records->count;
     int usual = 1, settled = now.watermark <= soonest(&now);
     Coming coming[AHEAD];
@@ -314,13 +313,11 @@ static PyObject *reading_take(PyObject *self, PyObject *args) {
         else settled = settle_due((Lane *)lane, &now);
     }
     let_go(coming, ahead);
-    if (usual < 0 || settled < 0) {
-        Py_DECREF(now.dues);
-        return NULL;
-    }
+    PyObject *dues = usual < 0 || settled < 0 ? NULL : take_dues((Lane *)lane);
+    if (dues == NULL) return NULL;
     return Py_BuildValue(
         "(nNLLLLLLN)", at, PyBool_FromLong(usual == 0), (long long)now.offset, (long long)now.watermark, (long long)now.read, (long long)now.repeated,
-        (long long)now.bots, (long long)now.ts, now.dues);
+        (long long)now.bots, (long long)now.ts, dues);
 }
 
 /* Reading(known, fields of the unit's id, earliest, max_ahead, max_bytes, longest id, most properties, marks, networks, hosts,

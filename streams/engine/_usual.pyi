@@ -61,7 +61,7 @@ class Lane:
     ) -> int | None: ...  # fmt: skip
     def settle(
         self, endings: dict[int, tuple[Plan, ...]], near: list[tuple[int, str]], offset: int, watermark: int, floor: int, edge: int, /
-    ) -> list[tuple[int, str]]: ...  # fmt: skip
+    ) -> list[tuple[int, bytes, list[str]]]: ...  # fmt: skip
     def rows(self) -> tuple[int, bytes, int, bytes, list[tuple[bytes, bytes]]]: ...
     def groups(
         self,
@@ -78,4 +78,4 @@ class Reading:
     def take(
         self, lane: Lane, records: Records, at: int, offset: int, watermark: int, floor: int,
         endings: dict[int, tuple[Plan, ...]] | None, near: list[tuple[int, str]], edge: int, recent: Recent, /,
-    ) -> tuple[int, bool, int, int, int, int, int, int, list[tuple[int, str]]]: ...  # fmt: skip
+    ) -> tuple[int, bool, int, int, int, int, int, int, list[tuple[int, bytes, list[str]]]]: ...  # fmt: skip

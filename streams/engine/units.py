@@ -112,7 +112,7 @@ class Units:
             if unit.wake < self.clock.watermark or unit.wake < early or unit.wake == FINISHED:
                 self.settle(key, unit, Changes())
             else:
-                self.wakes.add([(unit.wake, key)])
+                self.wakes.enter(unit.wake, key)
             for tag, state in unit.funnels.items():
                 if tag in self.known_tags and state.tip.attempt is not None:
                     self.open[self.known_tags[tag].name] += 1
@@ -153,7 +153,7 @@ class Units:
             unit.quiet = unit.quiet and funnel is not None and state.tip.attempt is None
         if earliest < unit.wake or (unit.quiet and earliest != unit.wake):
             unit.wake = earliest
-            self.wakes.add([(earliest, key)])
+            self.wakes.enter(earliest, key)
         self.changed[key] = pack(unit)
         if self.unwritten:
             self.unwritten.discard(key)
@@ -168,7 +168,7 @@ class Units:
             clock.watermark, clock.floor,
         )  # fmt: skip
         if due:
-            self.wakes.add([(due, key)])
+            self.wakes.enter(due, key)
         return due is not None
 
     def wake_up(self, offset: int) -> None:

@@ -9,7 +9,7 @@ from array import array
 from bisect import insort
 from collections.abc import Iterable
 
-#: Span of a page of the calendar: 2^16 ms, about a minute.
+#: Span of a page of the calendar: 2^16 ms, about a minute (`_lane.h` has the same).
 PAGE = 16
 
 
@@ -27,18 +27,31 @@ class Wakes:
         self.near: list[tuple[int, str]] = []
         self.edge = -(1 << 62)
 
-    def add(self, entries: Iterable[tuple[int, str]]) -> None:
-        """Enters units, each with when it is due."""
-        pages, edge = self._pages, self.edge
-        for wake, key in entries:
-            if wake < edge:
-                insort(self.near, (-wake, key))
-                continue
-            page = pages.get(wake >> PAGE)
-            if page is None:
-                page = pages[wake >> PAGE] = (array("q"), [])
-            page[0].append(-wake)
-            page[1].append(key)
+    def enter(self, wake: int, key: str) -> None:
+        """Enters a unit, with when it is due."""
+        if wake < self.edge:
+            insort(self.near, (-wake, key))
+        else:
+            times, keys = self._page(wake >> PAGE)
+            times.append(-wake)
+            keys.append(key)
+
+    def add(self, dues: Iterable[tuple[int, bytes, list[str]]]) -> None:
+        """Enters many: pages, and for each what is to be entered there, packed −time and key."""
+        for number, packed, added in dues:
+            if number < self.edge >> PAGE:
+                for time, key in zip(array("q", packed), added, strict=True):
+                    insort(self.near, (time, key))
+            else:
+                times, keys = self._page(number)
+                times.frombytes(packed)
+                keys += added
+
+    def _page(self, number: int) -> tuple[array[int], list[str]]:
+        page = self._pages.get(number)
+        if page is None:
+            page = self._pages[number] = (array("q"), [])
+        return page
 
     @property
     def soonest(self) -> int:

@@ -61,7 +61,7 @@ typedef struct {
 /* Where the partition stands, before and after. `near`: entries of its calendar, (-when, key), the first due last, of times before
  * `edge`. `recent`: ids of events that no funnel looks at. */
 typedef struct {
-    int64_t offset, watermark, floor, edge, first_due, read, repeated, bots, ts;
+    int64_t offset, watermark, floor, edge, read, repeated, bots, ts;
     PyObject *endings, *near;
     Recent *recent;
 } Now;
@@ -491,8 +491,26 @@ static Page *page_of(Lane *lane, int64_t number) {
     return page;
 }
 
-/* A unit is to be entered in the calendar. 0: an exception is set. */
-static int enter(Lane *lane, int64_t when, PyObject *key) {
+/* Enters a unit among what is near: sorted, the first due last. 0: an exception is set. */
+static int enter_near(PyObject *near, int64_t when, PyObject *key) {
+    Py_ssize_t low = 0, high = PyList_Size(near);
+    while (low < high) {
+        Py_ssize_t middle = (low + high) / 2;
+        PyObject *other = PyList_GetItem(near, middle);
+        int64_t time = -PyLong_AsLongLong(PyTuple_GetItem(other, 0));
+        int before = time < when || (time == when && PyUnicode_Compare(key, PyTuple_GetItem(other, 1)) < 0);
+        if (before) high = middle;
+        else low = middle + 1;
+    }
+    PyObject *made = PyErr_Occurred() ? NULL : Py_BuildValue("(LO)", (long long)-when, key);
+    int failed = made == NULL || PyList_Insert(near, low, made) < 0;
+    Py_XDECREF(made);
+    return !failed;
+}
+
+/* Enters a unit in the calendar: at once, or where that is not near on the page that Python is given. 0: an exception is set. */
+static int enter(Lane *lane, const Now *now, int64_t when, PyObject *key) {
+    if (when < now->edge) return enter_near(now->near, when, key);
     Page *page = page_of(lane, when >> PAGE);
     if (page == NULL || !ready(&page->times, sizeof when)) return 0;
     when = -when;
@@ -518,19 +536,19 @@ static int64_t soonest(const Now *now) {
     return count == 0 ? now->edge : -PyLong_AsLongLong(PyTuple_GetItem(PyList_GetItem(now->near, count - 1), 0));
 }
 
-/* Settles the units that are due before the watermark. 1: all of them. 0: what is left is for Python: one that is not usual, one that is
- * due again before the calendar's edge (it is to be entered, and not in the calendar yet), or a page to be turned. -1: an exception is set. */
+/* Settles the units that are due before the watermark. 1: all of them. 0: what is left is for Python: one that is not usual, or a page to be
+ * turned. -1: an exception is set. */
 static int settle_due(Lane *lane, const Now *now) {
     int64_t due;
     while ((due = soonest(now)) < now->watermark) {
         Py_ssize_t last = PyList_Size(now->near) - 1;
         if (last < 0 || now->endings == Py_None) return 0;
         int64_t again;
-        PyObject *key = PyTuple_GetItem(PyList_GetItem(now->near, last), 1);
+        PyObject *key = Py_NewRef(PyTuple_GetItem(PyList_GetItem(now->near, last), 1));
         int usual = settle(lane, now, key, due, &again);
-        if (usual > 0 && again != NEVER && !enter(lane, again, key)) return -1;
-        if (usual > 0 && PyList_SetSlice(now->near, last, last + 1, NULL) < 0) return -1;
-        if (usual <= 0 || (again != NEVER && again < now->edge)) return usual < 0 ? -1 : 0;
+        if (usual > 0 && (PyList_SetSlice(now->near, last, last + 1, NULL) < 0 || (again != NEVER && !enter(lane, now, again, key)))) usual = -1;
+        Py_DECREF(key);
+        if (usual <= 0) return usual;
     }
     return 1;
 }

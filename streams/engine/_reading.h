@@ -254,11 +254,7 @@ static int step(Lane *lane, Reading *reading, int64_t offset, Coming *c, Now *no
     }
     int64_t due;
     int usual = move_unit(lane, count, now->watermark, now->floor, c->key, &due);
-    if (usual > 0 && due != 0) {
-        if (!enter(lane, due, c->key)) return -1;
-        if (due < now->first_due) now->first_due = due;
-    }
-    return usual;
+    return usual > 0 && due != 0 && !enter(lane, now, due, c->key) ? -1 : usual;
 }
 
 /* One record. 1: taken. 0: unusual, nothing is changed. -1: an exception is set. */
@@ -284,7 +280,7 @@ static PyObject *reading_take(PyObject *self, PyObject *args) {
     Records *records;
     Py_ssize_t at;
     long long offset, watermark, floor, edge;
-    Now now = {.first_due = INT64_MAX};
+    Now now = {0};
     if (!PyArg_ParseTuple(
             args, "OO!nLLLOO!LO!", &lane, records_type, &records, &at, &offset, &watermark, &floor, &now.endings, &PyList_Type, &now.near, &edge,
             recent_type, &now.recent))
@@ -308,9 +304,7 @@ static PyObject *reading_take(PyObject *self, PyObject *args) {
         }
         usual = take_record((Lane *)lane, reading, &records->items[at], &coming[done++], &now);
         at += usual > 0;
-        if (usual <= 0 || now.watermark <= soonest(&now)) settled = now.watermark <= now.first_due;
-        else if (now.watermark > now.first_due) settled = 0; /* it has its turn, once it is in the calendar */
-        else settled = settle_due((Lane *)lane, &now);
+        if (usual > 0) settled = settle_due((Lane *)lane, &now);
     }
     let_go(coming, ahead);
     PyObject *dues = usual < 0 || settled < 0 ? NULL : take_dues((Lane *)lane);

@@ -37,15 +37,11 @@ class Wakes:
             keys.append(key)
 
     def add(self, dues: Iterable[tuple[int, bytes, list[str]]]) -> None:
-        """Enters many: pages, and for each what is to be entered there, packed −time and key."""
+        """Enters many that are not near: pages, and for each what is to be entered there, packed −time and key."""
         for number, packed, added in dues:
-            if number < self.edge >> PAGE:
-                for time, key in zip(array("q", packed), added, strict=True):
-                    insort(self.near, (time, key))
-            else:
-                times, keys = self._page(number)
-                times.frombytes(packed)
-                keys += added
+            times, keys = self._page(number)
+            times.frombytes(packed)
+            keys += added
 
     def _page(self, number: int) -> tuple[array[int], list[str]]:
         page = self._pages.get(number)

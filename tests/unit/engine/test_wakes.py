@@ -30,7 +30,11 @@ def test_both_ways_give_the_same_and_in_order(steps: list[tuple[list[tuple[int, 
     for entered, now in steps:
         for wake, key in entered:
             one.enter(wake, key)
-        many.add(by_page(entered))
+        far = [(wake, key) for wake, key in entered if wake >= many.edge]
+        many.add(by_page(far))
+        for wake, key in entered:
+            if wake < many.edge:
+                many.enter(wake, key)
         waiting += entered
         assert len(one) == len(many) == len(waiting)
         while (first := one.first_before(now)) is not None:

@@ -36,7 +36,7 @@ from streams.decoding import event_protection, readable, source_decoder
 from streams.engine.match import CompiledFunnel
 from streams.engine.usual import crc32c, pack_records
 from streams.live.assemble import add_publisher, live_page
-from streams.memory import keep_lean, spare_the_collector
+from streams.memory import keep_lean, one_heap, spare_the_collector
 from streams.registry import SchemaRegistry
 from streams.stream.app import StreamApp, create_app
 from streams.stream.chunks import ChunkSchema
@@ -250,6 +250,7 @@ def build_from_environment() -> Worker:
     from schemas.definitions import load_funnels
     from streams.commands.configuration import read_settings
 
+    one_heap()
     config = os.environ.get("FUNNELWATCH_CONFIG")
     settings = read_settings(None if config is None else Path(config))
     funnels = load_funnels(settings.funnels)

@@ -21,6 +21,7 @@ from schemas.settings import Settings
 from schemas.settings.keys import secrets_of
 from streams import logs
 from streams.commands.configuration import read_settings, settings_options, user_errors
+from streams.memory import one_heap, spare_the_collector
 from streams.topics import SINK, WORKER, Layout, prepare
 
 log = logging.getLogger("funnelwatch.run")
@@ -50,6 +51,7 @@ def run(config: Path | None, pairs: tuple[str, ...], only: str | None, supervise
         sys.exit(supervise([command(role, config, pairs) for role in ROLES]))
     if supervised:
         die_with_parent()
+    one_heap()  # before any thread has got one of its own, which the next thread would inherit
     with user_errors():
         start(only, settings, funnels, wait_for(lambda: prepare(settings, funnels)))
 
@@ -75,10 +77,8 @@ def wait_for(prepare_topics: Callable[[], Layout]) -> Layout:
 
 def start(role: str, settings: Settings, funnels: tuple[Funnel, ...], layout: Layout) -> None:
     """Runs one role until it is told to stop."""
-    from streams.memory import one_heap, spare_the_collector
     from streams.stream.faust_fixes import BoundedWorker
 
-    one_heap()
     if role == WORKER:
         from streams.worker import build
 

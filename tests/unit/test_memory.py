@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import importlib
 import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from schemas.errors import ConfigError
+from schemas.settings import Settings
 from streams import memory
 
 #: 100 MB in pieces that malloc takes from its heap, of which a few stay: the heap's end can't be lowered past them.
@@ -48,6 +52,24 @@ libc.fflush(out)
 """
 
 glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="malloc is not glibc's")
+
+
+def test_it_is_asked_for_before_the_first_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka's client for topics has threads, and whoever came after them would inherit their heaps."""
+    command = importlib.import_module("streams.commands.run")
+    asked = list[str]()
+
+    def prepare(*_: object) -> None:
+        asked.append("topics")
+        raise ConfigError("topics", "are not here", "this is a test")
+
+    monkeypatch.setattr(command, "read_settings", lambda *_: Settings())
+    monkeypatch.setattr(command, "load_funnels", lambda *_: ())
+    monkeypatch.setattr(command.logs, "set_up", lambda *_: None)
+    monkeypatch.setattr(command, "one_heap", lambda: asked.append("one heap"))
+    monkeypatch.setattr(command, "prepare", prepare)
+    assert CliRunner().invoke(command.run, ["--only", "worker"]).exit_code == 2
+    assert asked == ["one heap", "topics"]
 
 
 @glibc

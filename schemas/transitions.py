@@ -28,19 +28,9 @@ def pack_rows(rows: Sequence[Row]) -> Iterator[Packed]:
         yield None, _encode(rows[start : start + BLOCK])
 
 
-def pack_block(count: int, rows: bytes) -> Packed:
-    """Key and value of the record that carries these rows, which are packed already."""
-    return None, block(count, rows)
-
-
-def block(count: int, rows: bytes) -> bytes:
-    """So many packed rows as one array."""
-    return b"\xdd" + count.to_bytes(4, "big") + rows
-
-
-def unpack_rows(count: int, rows: bytes) -> list[Row]:
-    """So many rows, which are packed one after the other."""
-    return _decode_rows(block(count, rows)) if count else []
+def unpack_rows(block: bytes) -> list[Row]:
+    """The rows of a block; none where there are no bytes."""
+    return _decode_rows(block) if block else []
 
 
 def pack_progress(progress: Progress) -> Packed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aiokafka.protocol import produce
@@ -25,9 +25,32 @@ def pieces(field: Any, value: Any) -> Iterator[bytes | bytearray]:
         yield field.encode(value)
 
 
-def encode(request: Any) -> bytes:
+class Body:
+    """A request's pieces, on their way: what aiokafka puts before it (the head, then the size of both) is joined with them at the end."""
+
+    def __init__(self, parts: Iterable[bytes | bytearray]) -> None:
+        self.parts = tuple(parts)
+
+    def __radd__(self, head: bytes) -> Message:
+        return Message((head, *self.parts))
+
+
+class Message:
+    """The same behind its head."""
+
+    def __init__(self, parts: tuple[bytes | bytearray, ...]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __radd__(self, size: bytes) -> bytes:
+        return b"".join((size, *self.parts))
+
+
+def encode(request: Any) -> Body:
     """The request without its header."""
-    return b"".join(pieces(request.SCHEMA, [getattr(request, name) for name in request.SCHEMA.names]))
+    return Body(pieces(request.SCHEMA, [getattr(request, name) for name in request.SCHEMA.names]))
 
 
 def encode_at_once() -> None:

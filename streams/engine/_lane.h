@@ -583,15 +583,25 @@ static PyObject *lane_begin(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* lane.rows(): (number of rows, their bytes, number of drop-offs among them that have no record yet, these once more, the others'
- * records) since the last call */
+/* So many rows as one array; no bytes where there are none. */
+static PyObject *block_of(const Writer *rows, Py_ssize_t count) {
+    Py_ssize_t size = rows->at - rows->start;
+    PyObject *made = PyBytes_FromStringAndSize(NULL, count ? 5 + size : 0);
+    if (made == NULL || count == 0) return made;
+    unsigned char *at = (unsigned char *)PyBytes_AsString(made);
+    *at++ = 0xdd;
+    for (int shift = 24; shift >= 0; shift -= 8) *at++ = (unsigned char)(count >> shift);
+    memcpy(at, rows->start, (size_t)size);
+    return made;
+}
+
+/* lane.rows(): (the rows since the last call, those drop-offs among them that have no record yet, the others' records) */
 static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     Lane *lane = (Lane *)self;
-    PyObject *drop_offs = PyList_New(0), *made = NULL;
-    if (drop_offs != NULL)
-        made = Py_BuildValue(
-            "(ny#ny#O)", lane->count, lane->count ? (char *)lane->rows.start : "", lane->rows.at - lane->rows.start, lane->drop_count,
-            lane->drop_count ? (char *)lane->drops.start : "", lane->drops.at - lane->drops.start, lane->drop_offs);
+    PyObject *rows = block_of(&lane->rows, lane->count), *drops = block_of(&lane->drops, lane->drop_count), *drop_offs = PyList_New(0);
+    PyObject *made = rows == NULL || drops == NULL || drop_offs == NULL ? NULL : PyTuple_Pack(3, rows, drops, lane->drop_offs);
+    Py_XDECREF(rows);
+    Py_XDECREF(drops);
     if (made == NULL) {
         Py_XDECREF(drop_offs);
         return NULL;

@@ -62,7 +62,7 @@ class Lane:
     def settle(
         self, endings: dict[int, tuple[Plan, ...]], near: list[tuple[int, str]], offset: int, watermark: int, floor: int, edge: int, /
     ) -> list[tuple[int, bytes, list[str]]]: ...  # fmt: skip
-    def rows(self) -> tuple[int, bytes, int, bytes, list[tuple[bytes, bytes]]]: ...
+    def rows(self) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]: ...
     def groups(
         self,
     ) -> tuple[

@@ -63,7 +63,7 @@ class Result(msgspec.Struct, gc=False):
     @property
     def rows(self) -> list[Row]:
         """All of its rows, those of usual events unpacked."""
-        return [*self.made.rows, *unpack_rows(self.made.count, self.made.packed)]
+        return [*self.made.rows, *unpack_rows(self.made.packed)]
 
     @property
     def withdrawn(self) -> list[Row]:

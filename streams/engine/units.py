@@ -65,17 +65,15 @@ def check_format(packed: bytes) -> None:
 
 
 class Made(msgspec.Struct, gc=False):
-    """`rows`: new or different ones. `withdrawn`: the former contents of those that they replace or take back. `packed`: `count` rows
-    of usual events and of attempts that ran out, as they are written; `drop_offs`: records of the latter; `dropped`: `drop_count` of
-    them whose records are yet to be made."""
+    """`rows`: new or different ones. `withdrawn`: the former contents of those that they replace or take back. `packed`: rows of usual
+    events and of attempts that ran out, as one block; `drop_offs`: records of the latter; `dropped`: those of them once more whose records
+    are yet to be made."""
 
     rows: list[Row]
     withdrawn: list[Row]
-    count: int
-    packed: bytes
-    drop_count: int
-    dropped: bytes
-    drop_offs: list[tuple[bytes, bytes]]
+    packed: bytes = b""
+    dropped: bytes = b""
+    drop_offs: list[tuple[bytes, bytes]] = []
 
 
 class Units:
@@ -252,7 +250,7 @@ class Units:
         self.open.subtract(opened(out.withdrawn))
         rows = last_of_each(out.rows) if out.withdrawn else out.rows
         if self.lane is None:
-            return Made(rows, out.withdrawn, 0, b"", 0, b"", [])
+            return Made(rows, out.withdrawn)
         return Made(rows, out.withdrawn, *self.lane.rows())
 
     def take_alike(self) -> tuple[list[tuple[int, int]], list[Alike]]:

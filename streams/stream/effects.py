@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from schemas.drop_off import pack_drop_off
 from schemas.progress import Progress
-from schemas.transitions import pack_block, pack_progress, pack_rows, unpack_rows
+from schemas.transitions import pack_progress, pack_rows, unpack_rows
 from sinks.kafka import KeyValue
 from sinks.prometheus.counters import Tally
 from streams.engine.partition import Partition, Result
@@ -28,10 +28,10 @@ class Effects:
 
     def add(self, made: Made) -> None:
         """Rows as the engine has made them."""
-        if made.count:
-            self._transitions.append(pack_block(made.count, made.packed))
+        if made.packed:
+            self._transitions.append((None, made.packed))
         self._transitions.extend(pack_rows(made.rows))
-        for row in [*made.rows, *unpack_rows(made.drop_count, made.dropped)]:
+        for row in [*made.rows, *unpack_rows(made.dropped)]:
             if row.kind == KIND_END:
                 dropped = pack_drop_off(row, self._dimensions[row.version])
                 if dropped is not None:

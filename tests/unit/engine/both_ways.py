@@ -10,6 +10,7 @@ import pytest
 from schemas.event import Event
 from schemas.funnel import Funnel
 from schemas.rows import Row
+from schemas.transitions import unpack_rows
 from sinks.kafka import KeyValue
 from sinks.prometheus.counters import FunnelCounters
 from sinks.prometheus.labels import LabelPolicy
@@ -66,7 +67,7 @@ class Side:
         effects.end(result)
         self.drop_offs = sorted(effects.drop_offs)
         self.written += len(result.made.drop_offs)
-        self.unwritten += result.made.drop_count
+        self.unwritten += len(unpack_rows(result.made.dropped))
         self.counters.count(effects.tally)
         self.partition.keep(result)
         return result

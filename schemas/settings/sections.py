@@ -117,9 +117,9 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
         int,
         K(
             k.integer(1, 1_000_000),
-            "Most records that are worked on together: more cost less each, but hold the worker up for longer at a time.",
+            "Most records that are worked on together: more cost less each, but take more memory, and show later.",
         ),
-    ] = 10_000
+    ] = 20_000
     fetch_wait: Annotated[
         int,
         K(

@@ -68,9 +68,9 @@ class Follower:
         letters, rekeyed, lags = list[DeadLetter](), source.nothing_rekeyed(), list[int]()
         decode = partial(source.decode, chunk, letters=letters)
         if unit_log is not None and effects is not None and not source.logs:
-            lags = unit_log.follow_source(effects, chunk, decode)
+            lags = await unit_log.follow_source(effects, chunk, decode)
         else:
-            for records in chunk.slices():
+            async for records in chunk.slices():
                 events = list(map(decode, records))
                 if unit_log is not None and effects is not None:
                     unit_log.follow_events(effects, records, events)
@@ -99,7 +99,7 @@ class Follower:
             return self.leave(event)
         self.check_contiguous(event)
         effects = unit_log.begin(chunk.partition)
-        for records in chunk.slices():
+        async for records in chunk.slices():
             unit_log.follow_records(effects, records)
         result = await unit_log.write(effects, chunk.timestamp, lambda: self.surely_ours(event))
         if result is None:

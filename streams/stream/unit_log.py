@@ -84,11 +84,13 @@ class UnitLog:
             follow_event(partition, record, event)
         effects.add(partition.rows())
 
-    def follow_source(self, effects: Effects, chunk: Chunk, decode: Callable[[Record], Event | None]) -> list[int]:
+    async def follow_source(
+        self, effects: Effects, chunk: Chunk, decode: Callable[[Record], Event | None]
+    ) -> list[int]:
         """All records of a source that feeds nothing else: only what is unusual about them is decoded. A sample of how long after its
         time (ms) Kafka got an event."""
         partition, lags = effects.partition, list[int]()
-        for records in chunk.slices(slice_size(partition)):
+        async for records in chunk.slices(slice_size(partition)):
             partition.seen = LATEST
             for record in partition.unusual(records):
                 follow_event(partition, record, decode(record))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -15,7 +16,9 @@ from schemas.event import Event
 from schemas.funnel import Unit
 from streams.engine.match import CompiledFunnel
 from streams.engine.usual import Readable
+from streams.stream import chunks
 from streams.stream.chunks import WIDE_SLICE_RECORDS, Chunk
+from streams.stream.effects import Effects
 from streams.stream.unit_log import Outputs, UnitLog
 from tests.unit.engine.feeding import funnel, stage
 
@@ -44,6 +47,10 @@ def decode(got: Any) -> Event | None:
         return None
 
 
+def followed(logged: UnitLog, effects: Effects, chunk: Chunk) -> list[int]:
+    return asyncio.run(logged.follow_source(effects, chunk, decode))
+
+
 def click(place: int, ts: int, *, later: int) -> Got:
     value = json.dumps({"event": "a", "event_id": f"e{place}", "timestamp": ts, "visitor_id": f"v{place}"})
     return Got(place, ts + later, b"v%d" % place, value.encode())
@@ -55,12 +62,33 @@ def test_a_slice_without_an_event_says_nothing_of_the_lag(readable: Readable | N
     logged = unit_log(readable)
     garbage = [Got(place, T0, b"k", b"no event") for place in range(WIDE_SLICE_RECORDS)]
     effects = logged.begin(0)
-    assert logged.follow_source(effects, Chunk(TP("clicks", 0), garbage, 0), decode) == []
+    assert followed(logged, effects, Chunk(TP("clicks", 0), garbage, 0)) == []
     good = [click(WIDE_SLICE_RECORDS + place, T0 + place, later=700) for place in range(3)]
-    assert logged.follow_source(effects, Chunk(TP("clicks", 0), good, None), decode) == [700]
+    assert followed(logged, effects, Chunk(TP("clicks", 0), good, None)) == [700]
     more = [Got(3_000 + place, T0 + 9_000, b"k", b"no event") for place in range(5)]
-    assert logged.follow_source(effects, Chunk(TP("clicks", 0), more, None), decode) == []
+    assert followed(logged, effects, Chunk(TP("clicks", 0), more, None)) == []
     assert (effects.partition.tally.read, effects.partition.tally.invalid) == (
         WIDE_SLICE_RECORDS + 8,
         WIDE_SLICE_RECORDS + 5,
     )
+
+
+def test_a_chunk_does_not_hold_the_worker_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for metrics waits for a few slices, not for a chunk of records that are decoded one by one."""
+    monkeypatch.setattr(chunks, "TURN", 0.0)
+    logged = unit_log(Readable(OPTIONS))
+    effects = logged.begin(0)
+    seen = list[int]()
+
+    async def both() -> None:
+        following = asyncio.ensure_future(logged.follow_source(effects, Chunk(TP("clicks", 0), many, 0), decode))
+        while not following.done():
+            seen.append(effects.partition.tally.read)
+            await asyncio.sleep(0)
+
+    many = [click(place, T0 + place, later=700) for place in range(3 * WIDE_SLICE_RECORDS)]
+    asyncio.run(both())
+    assert (
+        set(seen) >= {WIDE_SLICE_RECORDS, 2 * WIDE_SLICE_RECORDS} if effects.partition.reading else len(set(seen)) > 10
+    )
+    assert effects.partition.tally.read == 3 * WIDE_SLICE_RECORDS

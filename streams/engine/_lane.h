@@ -21,6 +21,13 @@ typedef struct {
     PyObject *sample, *dims, *durations, *money; /* one of them; lists */
 } Group;
 
+/* A breakdown that came lately: few distinct ones come again and again. */
+typedef struct {
+    uint64_t print;
+    PyObject *packed;
+} Breakdown;
+#define BREAKDOWNS 1024
+
 /* Events that stayed in the funnels of a plan, which have no rows. */
 typedef struct {
     int place;
@@ -56,6 +63,7 @@ typedef struct {
     Page *pages; /* what is to be entered in the calendar */
     Py_ssize_t group_count, group_room, stayed_count, stayed_room, page_count, page_room, last_page;
     Move moves[MOST_FUNNELS]; /* of the event at hand */
+    Breakdown breakdowns[BREAKDOWNS]; /* each in its place, where another may take its turn */
 } Lane;
 
 /* Where the partition stands, before and after. `near`: entries of its calendar, (-when, key), the first due last, of times before
@@ -119,15 +127,27 @@ static int append(PyObject *list, PyObject *item) {
     return !failed;
 }
 
-/* Adds a breakdown to the group's; one like the last is not made again. */
-static int add_dims(Group *group, Told *told) {
+static int is_packed(PyObject *packed, const Told *told) {
+    return PyBytes_Size(packed) == told->dims_size && memcmp(PyBytes_AsString(packed), told->dims, (size_t)told->dims_size) == 0;
+}
+
+/* Adds a breakdown to the group's; one that came lately is not made again. */
+static int add_dims(Lane *lane, Group *group, const Told *told) {
+    static const uint64_t no_key[2]; /* who sends many that share a place only has them made again */
     Py_ssize_t count = PyList_Size(group->dims);
     if (count > 0) {
         PyObject *last = PyList_GetItem(group->dims, count - 1);
-        if (PyBytes_Size(last) == told->dims_size && memcmp(PyBytes_AsString(last), told->dims, (size_t)told->dims_size) == 0)
-            return PyList_Append(group->dims, last) == 0;
+        if (is_packed(last, told)) return PyList_Append(group->dims, last) == 0;
     }
-    return append(group->dims, PyBytes_FromStringAndSize((const char *)told->dims, told->dims_size));
+    uint64_t print = print_of(no_key, told->dims, (size_t)told->dims_size);
+    Breakdown *known = &lane->breakdowns[print >> 2 & (BREAKDOWNS - 1)];
+    if (known->packed == NULL || known->print != print || !is_packed(known->packed, told)) {
+        PyObject *made = PyBytes_FromStringAndSize((const char *)told->dims, told->dims_size);
+        if (made == NULL) return 0;
+        Py_XDECREF(known->packed);
+        *known = (Breakdown){print, made};
+    }
+    return PyList_Append(group->dims, known->packed) == 0;
 }
 
 static int set_number(PyObject *dict, PyObject *key, int64_t number) {
@@ -152,7 +172,7 @@ static Py_ssize_t keep_end(Lane *lane, Plan *plan, Said *said, Told *told, const
     Py_ssize_t begin = w->at - w->start;
     put_end(w, plan, said, told, outcome);
     Group *group = group_of(lane, plan, -shape_of(told), said, begin);
-    if (group == NULL || !add_dims(group, told)) return 0;
+    if (group == NULL || !add_dims(lane, group, told)) return 0;
     lane->count++;
     return w->at - w->start - begin;
 }
@@ -164,7 +184,7 @@ static int keep_rows(Lane *lane, Plan *plan, Said *said, Told *told) {
     Py_ssize_t begin = w->at - w->start;
     put_enter(w, plan, said, told);
     Group *group = group_of(lane, plan, shape_of(told), said, begin);
-    if (group == NULL || !add_dims(group, told) || !append(group->durations, PyLong_FromLongLong(told->duration))) return 0;
+    if (group == NULL || !add_dims(lane, group, told) || !append(group->durations, PyLong_FromLongLong(told->duration))) return 0;
     if (said->money_size > 1 &&
         !append(group->money, Py_BuildValue("(y#y#)", said->money, said->money_size, told->dims, told->dims_size)))
         return 0;
@@ -660,6 +680,7 @@ static void lane_dealloc(PyObject *self) {
         PyMem_Free(lane->moves[i].money.start);
         PyMem_Free(lane->moves[i].state.start);
     }
+    for (int i = 0; i < BREAKDOWNS; i++) Py_XDECREF(lane->breakdowns[i].packed);
     Py_XDECREF(lane->drop_offs);
     Py_XDECREF(lane->store);
     Py_XDECREF(lane->changed);

@@ -72,6 +72,21 @@ def plain_funnel(rng: Random, unit: Unit, name: str, letters: str) -> Funnel:
     )  # fmt: skip
 
 
+def test_more_breakdowns_than_are_remembered() -> None:
+    """Each has a place among 1,024, where others take its turn."""
+    rng = Random(9)
+    both = Both(funnel(*A_TO_D, unit=Unit.VISITOR, window=60_000, lateness=5, dimensions=("channel", "device")))
+    seen = [
+        event(name, offset, visitor=f"v{offset // 2}", channel=f"c{rng.randrange(60)}", device=f"d{rng.randrange(60)}")
+        for offset, name in enumerate("ab" * 3_000)
+    ]
+    for start in range(0, len(seen), 1_500):
+        both.feed(seen[start : start + 1_500]).chunk()
+    both.feed([heartbeat(500_000)]).chunk()
+    both.compare_counters()
+    assert both.quick.taken == 6_000
+
+
 #: Lengths at which msgpack changes the form of a text, and ids that are no ASCII.
 IDS = ("v", 'quo"te', "w" * 31, "x" * 32, "ü" * 16, "日" * 85, "y" * 255, "z" * 256, "🛒" * 64, "long" * 20_000)
 CHANNELS = (None, "", "p", 'a "b"', "a\\b", "a\nb", "q" * 31, "r" * 32, "é" * 128, "s" * 300)

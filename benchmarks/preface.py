@@ -54,29 +54,32 @@ Three more workloads and one more way of running, **without a bar**, for the pro
 
 ## Where the time goes
 
-Shares of a long run, sampled late in it (py-spy, 500 times a second, idle time left out), at some 6 µs a dense and 3.5 µs a realistic event:
+Shares of a long run, sampled late in it (py-spy, 500 times a second, whoever holds the interpreter's lock), at some 5.5 µs a dense and 2.8 µs a realistic event.
+Beside them the kernel takes 10 to 20 % of the CPU: copies from and to sockets, first touches of memory.
 
 | part | dense | realistic |
 |---|---|---|
-| the engine in C (`Reading.take`): reading JSON, states, rows, ending attempts and their drop-offs | 42 % | 34 % |
-| producing: requests and sockets, batches | 18 % | 19 % |
-| the worker's own copy of the states, and what a chunk has changed of them | 15 % | 6 % |
-| counters, and what rows add to them | 7 % | 15 % |
-| the calendar | 7 % | 6 % |
-| fetching: sockets, batches, the consumer's thread | 4 % | 10 % |
-| loops, Faust, asyncio | 7 % | 9 % |
+| the engine in C (`Reading.take`): reading JSON, states, rows, ending attempts and their drop-offs | 52 % | 53 % |
+| the worker's own copy of the states, and what a chunk has changed of them | 14 % | 10 % |
+| producing: requests and sockets, batches | 10 % | 10 % |
+| counters, and what rows add to them | 10 % | 8 % |
+| loops, Faust, asyncio | 6 % | 9 % |
+| fetching: sockets, batches, the consumer's thread | 4 % | 7 % |
+| the calendar | 3 % | 3 % |
 
-In a process of its own, with nothing but records to work on, the engine takes 0.75 µs of a realistic event: what else its share is, it waits for memory that the
+In a process of its own, with nothing but records to work on, the engine takes 0.75 µs of a realistic event (1.5 µs of a dense one): what else its share is, it waits for memory that the
 broker and the worker's other parts have used meanwhile.
 
 A unit's state is looked up among 330,000, and lies in no cache: sixteen records are read ahead and their units looked up, so that the waits overlap (a tenth
 of the whole).
 
 Runs of one program differ by a quarter from one minute to the next here, so changes are measured by running both programs at once, on the same backlog, with
-the same noise for both: reading a record in half the instructions (fields looked for in the order of the record before, texts sixteen bytes at a time), answers read
-and requests put together without copies, memory of answers kept and not zeroed, ids seen lately in one table took realistic events to 0.92 (0.83 … 0.96, six runs of
-1,500,000). Chunks of 20,000 records, in fetches of 8 MiB, would take them to 0.97, and dense ones to 0.95, for twice the time that a chunk holds the worker: `chunk_records`
-and `fetch_bytes` are settings.
+the same noise for both (1,500,000 events, medians). What brought the most lately, together 0.78 for realistic and 0.89 for dense events: counters whose rows wait until
+their series are read, so that what chunks have in common is added once, and like rows of a whole chunk as one group; a calendar that takes a page at a time, and takes
+what is due soon without a return to Python (whose every return had fifteen records read again); one heap for all threads (the consumer's thread had inherited another, and
+every answer was mapped and zeroed anew); answers read a megabyte at a time (a fifth of the context switches); three copies of rows and requests fewer; chunks of
+20,000 records (0.95; with others' turn every 50 ms between their slices, so that a chunk holds nobody up). Before that: reading a record in half the instructions (fields looked
+for in the order of the record before, texts sixteen bytes at a time), answers read and requests put together without copies, ids seen lately in one table, 0.92.
 
 A virtual machine takes 13 µs for the first touch of a page that its host has never given it, and 3 µs later (measured here): on one that was just started, the first runs
 are dearer by a tenth.
@@ -87,7 +90,7 @@ shop's events by session (`funnelwatch traffic`), with the funnels of `examples/
 21.5 µs, and costs 4.1; of ten 73 and 12.
 
 The rest of the machine counts, too: alone on it the same work costs two thirds (the broker runs on the other core and shares the caches).
-What was tried and brought nothing: mypyc (17 %), uvloop (nothing), slices other than of 400 records, which halved the cost of what Python does, and of 2,000 for C (5,000 or
+What was tried and brought nothing: mypyc (17 %), uvloop (nothing), huge pages (0.97, and more memory), slices other than of 400 records, which halved the cost of what Python does, and of 2,000 for C (5,000 or
 10,000: within 3 % either way).
 
 """

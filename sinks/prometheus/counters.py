@@ -36,7 +36,7 @@ from sinks.prometheus.series import Clock, monotonic
 
 #: ms of event time in one step of what is expected, where nothing else is said.
 STEP = 60_000
-#: Rows that may wait to be added to the series: 50 bytes each.
+#: Rows that may wait to be added to the series: up to 50 bytes each.
 WAITING = 50_000
 _FACTS = attrgetter(*Facts._fields)
 
@@ -64,7 +64,7 @@ class Tally:
         for row in rows:
             group = groups[_FACTS(row)]
             group.dims.append(row.entry_dims)
-            group.times.append(row.event_time)
+            group.times.append((row.event_time, 1))
             if row.duration >= 0:
                 group.durations.append(row.duration)
             if row.value:
@@ -74,8 +74,9 @@ class Tally:
         """Rows that differ from this one in nothing that counts but breakdown and duration (ms), all of one minute of event time. Their
         money is to be added."""
         group = self.groups[_FACTS(row)]
+        before = len(group.dims)
         group.dims.extend(dims)
-        group.times.extend([row.event_time] * (len(group.dims) - len(group.times)))
+        group.times.append((row.event_time, len(group.dims) - before))
         if row.duration >= 0:
             group.durations.extend(durations)
         return group
@@ -107,7 +108,8 @@ class FunnelCounters:
     chunks have in common is then added once.
 
     `funnels`: one definition per name. `site`: the label `funnel_site`. `clock`: ms, for the time that new series are
-    held at 0. `baselines`: what is expected; they may learn at any time. Not for use by several threads at once. Raises ConfigError for two funnels of one name.
+    held at 0. `baselines`: what is expected; they may learn at any time. `waiting`: rows that are not in the series yet. Not for use by
+    several threads at once. Raises ConfigError for two funnels of one name.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class FunnelCounters:
             self._funnels[funnel.name] = FunnelSeries(funnel, labels, self._site, self.baselines)
         self._uncounted = 0
         self._waiting: dict[Place | None, Waiting] = {}
+        self.waiting = 0
         self._edition = self.baselines.edition
 
     def count(self, tally: Tally, place: Place | None = None, heard: int | None = None) -> None:
@@ -138,18 +141,15 @@ class FunnelCounters:
         waiting = self._waiting.get(place)
         if waiting is None:
             waiting = self._waiting[place] = Waiting()
+        self.waiting += len(tally)
         waiting.tally.join(tally)
         waiting.heard, waiting.now = heard, self._clock()
-        if self.waiting() > WAITING:
+        if self.waiting > WAITING:
             self.settle()
-
-    def waiting(self) -> int:
-        """Rows that are not in the series yet."""
-        return sum(len(waiting.tally) for waiting in self._waiting.values())
 
     def settle(self) -> None:
         """Adds to the series whatever waits."""
-        settled, self._waiting = self._waiting, {}
+        settled, self._waiting, self.waiting = self._waiting, {}, 0
         for place, waiting in settled.items():
             self._add(place, waiting)
 

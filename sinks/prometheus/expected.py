@@ -25,6 +25,8 @@ WAITING = 20_000
 
 NEVER = 1 << 62
 Dims = tuple[str, ...]
+#: A time (ms), and how many rows in a row are of it.
+Run = tuple[int, int]
 
 
 class Moves:
@@ -75,21 +77,16 @@ class PartitionExpectation:
                 for stratum in self._strata.count([each.dims]):
                     stage.restore(each.since // self._unit, stratum, count)
 
-    def take(self, effect: Effect, dims: Sequence[Dims], times: Sequence[int]) -> None:
-        """Rows of one effect; `times`: ms."""
-        unit = self._unit
+    def take(self, effect: Effect, dims: Sequence[Dims], times: Iterable[Run]) -> None:
+        """Rows of one effect; `times`: theirs, in order."""
         if not dims or not self._followed(effect):
             return
-        first, last = min(times) // unit, max(times) // unit
-        self._due = min(self._due, first)
-        if first == last:
-            self._moves(first, effect).add(dims, self._strata)
-            return
-        parts: dict[int, list[Dims]] = {}
-        for time, row in zip(times, dims, strict=True):
-            parts.setdefault(time // unit, []).append(row)
-        for step, rows in parts.items():
-            self._moves(step, effect).add(rows, self._strata)
+        begin = 0
+        for time, count in times:
+            step = time // self._unit
+            self._due = min(self._due, step)
+            self._moves(step, effect).add(dims[begin : begin + count], self._strata)
+            begin += count
 
     def advance(self, heard: int, edition: int) -> Iterator[tuple[int, dict[Stratum, float]]]:
         """What may be expected by this time that was not before: by level and stratum."""
@@ -172,7 +169,7 @@ class FunnelExpectation:
         """Another worker has the partition."""
         self._places.pop(place, None)
 
-    def take(self, place: Place, effect: Effect, dims: Sequence[Dims], times: Sequence[int]) -> None:
+    def take(self, place: Place, effect: Effect, dims: Sequence[Dims], times: Iterable[Run]) -> None:
         """Rows of one effect, counted in this partition."""
         found = self._places.get(place)
         if found is not None:

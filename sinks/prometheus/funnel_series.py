@@ -30,7 +30,7 @@ from schemas.metrics import STAGE as STAGE_LABEL
 from schemas.rows import Direction, End, Kind
 from sinks.prometheus.accounts import Account, Builders, Durations
 from sinks.prometheus.definition import plain_edges, possible_reasons, required_levels
-from sinks.prometheus.expected import Effect, FunnelExpectation, Place
+from sinks.prometheus.expected import Effect, FunnelExpectation, Place, Run
 from sinks.prometheus.labels import EVERYTHING, AllowList, LabelPolicy, Segment, clean
 from sinks.prometheus.segments import Segments
 from sinks.prometheus.strata import Strata
@@ -56,14 +56,14 @@ class Facts(NamedTuple):
 
 
 class Group:
-    """What rows of the same facts bring: their `entry_dims` and `times` (ms, alike in order), durations (ms), and money by
+    """What rows of the same facts bring: their `entry_dims` and, in the same order, `times`, durations (ms), and money by
     (earned, currency, `entry_dims`)."""
 
     __slots__ = ("dims", "durations", "money", "times")
 
     def __init__(self) -> None:
         self.dims: list[tuple[str, ...]] = []
-        self.times: list[int] = []
+        self.times: list[Run] = []
         self.durations: list[int] = []
         self.money: dict[tuple[bool, str, tuple[str, ...]], int] = {}
 

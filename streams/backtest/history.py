@@ -14,7 +14,7 @@ from schemas.expectation.steps import steps
 from schemas.funnel import Funnel
 from schemas.rules.model import DAY, MINUTE, WEEK
 from schemas.settings import Settings
-from sinks.prometheus.expected import FunnelExpectation
+from sinks.prometheus.expected import FunnelExpectation, Run
 from sinks.prometheus.labels import LabelPolicy, Segment
 from sinks.prometheus.segments import Segments
 from sinks.prometheus.strata import Strata
@@ -105,7 +105,7 @@ def _learners(
     }
 
 
-Effects = tuple[tuple[int, tuple[int, ...], bool], list[tuple[str, ...]], list[int]]
+Effects = tuple[tuple[int, tuple[int, ...], bool], list[tuple[str, ...]], list[Run]]
 
 
 class _Made:
@@ -133,7 +133,7 @@ class _Made:
             effect = (level, converts, False)
             _, dims, times = found.setdefault(minute, {}).setdefault(effect, (effect, [], []))
             dims.append(attempt.dims)
-            times.append(at)
+            times.append((at, 1))
             for segment in segments.of(attempt.dims):
                 self.of(level, segment).entered[minute] += 1
                 for before in converts:

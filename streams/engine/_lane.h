@@ -88,6 +88,9 @@ static void forget_groups(Lane *lane) {
     lane->group_count = 0;
 }
 
+/* Only so many are looked through: each minute of a sparse history begins new ones, and two of the same are counted as one in the end. */
+#define LATEST_GROUPS 256
+
 /* The group of the row that was written last, from `begin` on; NULL on an error. */
 static Group *group_of(Lane *lane, Plan *plan, int64_t shape, const Said *said, Py_ssize_t begin) {
     int64_t minute = said->ts / 60000 - (said->ts % 60000 < 0);
@@ -96,7 +99,8 @@ static Group *group_of(Lane *lane, Plan *plan, int64_t shape, const Said *said, 
         Group *group = &lane->groups[*last];
         if (group->plan == plan && group->shape == shape && group->minute == minute) return group;
     }
-    for (Py_ssize_t i = lane->group_count - 1; i >= 0; i--) {
+    Py_ssize_t first = lane->group_count > LATEST_GROUPS ? lane->group_count - LATEST_GROUPS : 0;
+    for (Py_ssize_t i = lane->group_count - 1; i >= first; i--) {
         Group *group = &lane->groups[i];
         if (group->plan == plan && group->shape == shape && group->minute == minute) {
             *last = i;

@@ -87,6 +87,24 @@ def test_more_breakdowns_than_are_remembered() -> None:
     assert both.quick.taken == 6_000
 
 
+def test_a_sparse_history_in_one_chunk() -> None:
+    """Every minute has groups of its own, of which the latest are looked through: late ones begin others of the same."""
+    rng = Random(10)
+    both = Both(funnel(*A_TO_D, unit=Unit.VISITOR, window=3_600_000, lateness=1_800_000, dimensions=("channel",)))
+    seen = [
+        event(
+            rng.choice("ab"),
+            minute * 60_000 - rng.choice((0, 0, 1_500_000)),
+            visitor=f"v{rng.randrange(40)}",
+            event_id=str(place),
+        )
+        for place, minute in enumerate(sorted(rng.randrange(700) for _ in range(3_000)))
+    ]
+    both.feed(seen).feed([heartbeat(80_000_000)]).chunk()
+    both.compare_counters()
+    assert both.quick.taken > 1_000
+
+
 #: Lengths at which msgpack changes the form of a text, and ids that are no ASCII.
 IDS = ("v", 'quo"te', "w" * 31, "x" * 32, "ü" * 16, "日" * 85, "y" * 255, "z" * 256, "🛒" * 64, "long" * 20_000)
 CHANNELS = (None, "", "p", 'a "b"', "a\\b", "a\nb", "q" * 31, "r" * 32, "é" * 128, "s" * 300)

@@ -89,7 +89,7 @@ def test_rows_do_not_wait_without_bound(healthy: list[Event], monkeypatch: pytes
     most = 0
     for number, chunk in chunks(random.Random(1), healthy[:9_000], PARTITIONS):
         worker.follow(number, chunk)
-        most = max(most, worker.counters.waiting())
+        most = max(most, worker.counters.waiting)
     assert 500 < most <= 1_000
 
 

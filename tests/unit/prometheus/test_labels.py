@@ -122,6 +122,7 @@ def test_a_million_campaigns_stay_bounded(shop: Funnel, row: Build) -> None:
         counters.count(Tally(chunk(start)))
     tracemalloc.start()
     counters.count(Tally(chunk(990_000)))
+    counters.settle()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert counters.net(metrics.ATTEMPTS_STARTED, "shop", segment=Segment("campaign", "other")) == 999_990

@@ -90,7 +90,7 @@ shop's events by session (`funnelwatch traffic`), with the funnels of `examples/
 21.5 µs, and costs 4.1; of ten 73 and 12.
 
 The rest of the machine counts, too: alone on it the same work costs two thirds (the broker runs on the other core and shares the caches).
-What was tried and brought nothing: mypyc (17 %), uvloop (nothing), huge pages (0.97, and more memory), slices other than of 400 records, which halved the cost of what Python does, and of 2,000 for C (5,000 or
+What was tried and brought nothing: mypyc (17 %), uvloop (nothing), huge pages (0.81 … 1.04 in four pairs of runs: not clear, for more memory), slices other than of 400 records, which halved the cost of what Python does, and of 2,000 for C (5,000 or
 10,000: within 3 % either way).
 
 """

@@ -81,6 +81,19 @@ def test_when_the_series_are_read_changes_nothing(healthy: list[Event], learned_
             assert often.observed(level, segment) == seldom.observed(level, segment) > 0
             assert often.expected(level, segment) == pytest.approx(seldom.expected(level, segment), rel=near)
             assert often.expected(level, segment) > 0
+    assert samples(often) == samples(seldom)
+
+
+def samples(worker: Worker) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """All that is shown but what is expected, once nothing is held back any more."""
+    for _ in range(2):
+        list(worker.counters.families())
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in worker.counters.families()
+        for sample in family.samples
+        if "expected" not in sample.name and not sample.name.endswith("_created")
+    }
 
 
 def test_rows_do_not_wait_without_bound(healthy: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:

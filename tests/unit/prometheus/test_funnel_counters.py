@@ -144,6 +144,17 @@ def test_two_funnels_of_one_name_are_refused(shop: Funnel) -> None:
         FunnelCounters([shop, msgspec.structs.replace(shop, version="v2")], LISTED, "example")
 
 
+def test_chunks_that_wait_together_are_all_counted(shop: Funnel, row: Build) -> None:
+    counters = FunnelCounters([shop], LISTED, "example")
+    for value in (700, 5, -30):
+        counters.count(Tally([row(stage=3, reached=15, value=value, currency="EUR", duration=2_000)]))
+    assert counters.waiting == 3
+    assert counters.net(metrics.CONVERSION_VALUE, "shop", "EUR") == 705
+    assert counters.net(metrics.REFUND_VALUE, "shop", "EUR") == 30
+    assert counters.net(metrics.STAGE_ENTERED, "shop", "buy") == 3
+    assert counters.waiting == 0
+
+
 def test_money_stays_exact_beyond_a_float(shop: Funnel, row: Build) -> None:
     counters = FunnelCounters([shop], LISTED, "example")
     huge = 9_007_199_254_740_993 * MONEY_SCALE + 1

@@ -28,7 +28,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 FULL = Plan(
-    attempts=1_000_000, backlog=1_000_000, scale_events=600_000, seconds=60.0, load=2_000, session_timeout=45, outage=45.0,
+    attempts=1_000_000, backlog=1_000_000, scale_events=2_000_000, seconds=60.0, load=2_000, session_timeout=45, outage=45.0,
     worker_counts=(1, 2, 4), partition_counts=(8, 32), chunks=12, open_attempts=(10_000, 100_000, 1_000_000),
 )  # fmt: skip
 QUICK = Plan(

@@ -82,14 +82,9 @@ class Tally:
         return group
 
     def join(self, other: Tally) -> None:
-        """All of the other's rows, too; it is not used any more."""
-        groups = self.groups
+        """All of the other's rows, too."""
         for key, group in other.groups.items():
-            own = groups.get(key)
-            if own is None:
-                groups[key] = group
-            else:
-                own.join(group)
+            self.groups[key].join(group)
 
 
 class Waiting:
@@ -125,7 +120,7 @@ class FunnelCounters:
                 raise ConfigError(f"funnel {funnel.name}", "is defined twice", "their counts would mix: rename one")
             self._funnels[funnel.name] = FunnelSeries(funnel, labels, self._site, self.baselines)
         self._uncounted = 0
-        self._waiting: dict[Place | None, Waiting] = {}
+        self._waiting: defaultdict[Place | None, Waiting] = defaultdict(Waiting)
         self.waiting = 0
         self._edition = self.baselines.edition
 
@@ -138,9 +133,7 @@ class FunnelCounters:
         if self._edition != self.baselines.edition:
             self._edition = self.baselines.edition
             self.settle()  # what comes from now on is what is expected by what was learned
-        waiting = self._waiting.get(place)
-        if waiting is None:
-            waiting = self._waiting[place] = Waiting()
+        waiting = self._waiting[place]
         self.waiting += len(tally)
         waiting.tally.join(tally)
         waiting.heard, waiting.now = heard, self._clock()
@@ -149,7 +142,7 @@ class FunnelCounters:
 
     def settle(self) -> None:
         """Adds to the series whatever waits."""
-        settled, self._waiting, self.waiting = self._waiting, {}, 0
+        settled, self._waiting, self.waiting = self._waiting, defaultdict(Waiting), 0
         for place, waiting in settled.items():
             self._add(place, waiting)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
@@ -65,21 +66,19 @@ class Group:
         self.dims: list[tuple[str, ...]] = []
         self.times: list[Run] = []
         self.durations: list[int] = []
-        self.money: dict[tuple[bool, str, tuple[str, ...]], int] = {}
+        self.money: Counter[tuple[bool, str, tuple[str, ...]]] = Counter()
 
     def earn(self, value: int, currency: str, dims: tuple[str, ...]) -> None:
         """Adds a row's money, in exact integers. Counters can't fall, so what is negative is a refund."""
         if value:
-            key = (value > 0, currency, dims)
-            self.money[key] = self.money.get(key, 0) + abs(value)
+            self.money[value > 0, currency, dims] += abs(value)
 
     def join(self, other: Group) -> None:
         """The other's rows, too."""
         self.dims += other.dims
         self.times += other.times
         self.durations += other.durations
-        for key, amount in other.money.items():
-            self.money[key] = self.money.get(key, 0) + amount
+        self.money.update(other.money)
 
 
 class FunnelSeries:

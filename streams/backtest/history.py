@@ -14,7 +14,7 @@ from schemas.expectation.steps import steps
 from schemas.funnel import Funnel
 from schemas.rules.model import DAY, MINUTE, WEEK
 from schemas.settings import Settings
-from sinks.prometheus.expected import FunnelExpectation, Run
+from sinks.prometheus.expected import Effect, FunnelExpectation
 from sinks.prometheus.labels import LabelPolicy, Segment
 from sinks.prometheus.segments import Segments
 from sinks.prometheus.strata import Strata
@@ -50,7 +50,7 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """From `start` up to `end` (ms): the minutes that are followed."""
+    """From `start`, a whole minute, up to `end` (ms): the minutes that are followed."""
 
     start: int
     end: int
@@ -84,8 +84,8 @@ def replay_history(
                     baselines.learn(learned, settings.site.timezone, now)
                     if learned.ready:
                         ready.setdefault(level, now)
-        for effect, dims, times in effects.get(minute, ()):
-            expectation.take(_PLACE, effect, dims, times)
+        for effect, dims in effects.get(minute, {}).items():
+            expectation.take(_PLACE, effect, dims, [(now, len(dims))])
         for level, segment, amount in expectation.advance(_PLACE, now + MINUTE):
             made.of(level, segment).expected[minute] += amount
     progress(1.0)
@@ -105,7 +105,7 @@ def _learners(
     }
 
 
-Effects = tuple[tuple[int, tuple[int, ...], bool], list[tuple[str, ...]], list[Run]]
+Effects = dict[Effect, list[tuple[str, ...]]]
 
 
 class _Made:
@@ -125,22 +125,19 @@ class _Made:
             self.stages[level][segment] = known
         return known
 
-    def effects(self, attempts: Sequence[Attempt], segments: Segments) -> dict[int, list[Effects]]:
+    def effects(self, attempts: Sequence[Attempt], segments: Segments) -> dict[int, Effects]:
         """Counts what was observed; what is to be told to the expectation, by minute."""
-        found: dict[int, dict[tuple[int, tuple[int, ...], bool], Effects]] = {}
+        found: dict[int, Effects] = {}
         for attempt, level, at, converts, value in self._within(attempts):
             minute = (at - self._span.start) // MINUTE
-            effect = (level, converts, False)
-            _, dims, times = found.setdefault(minute, {}).setdefault(effect, (effect, [], []))
-            dims.append(attempt.dims)
-            times.append((at, 1))
+            found.setdefault(minute, {}).setdefault((level, converts, False), []).append(attempt.dims)
             for segment in segments.of(attempt.dims):
                 self.of(level, segment).entered[minute] += 1
                 for before in converts:
                     self.of(before, segment).observed[minute] += 1
             if value:
                 self.value[minute] += value
-        return {minute: list(each.values()) for minute, each in found.items()}
+        return found
 
     def _within(self, attempts: Sequence[Attempt]) -> Iterator[tuple[Attempt, int, int, tuple[int, ...], int]]:
         for attempt in attempts:

@@ -612,10 +612,9 @@ static PyObject *block_of(const Writer *rows, Py_ssize_t count) {
     Py_ssize_t size = rows->at - rows->start;
     PyObject *made = PyBytes_FromStringAndSize(NULL, count ? 5 + size : 0);
     if (made == NULL || count == 0) return made;
-    unsigned char *at = (unsigned char *)PyBytes_AsString(made);
-    *at++ = 0xdd;
-    for (int shift = 24; shift >= 0; shift -= 8) *at++ = (unsigned char)(count >> shift);
-    memcpy(at, rows->start, (size_t)size);
+    Writer block = {.at = (unsigned char *)PyBytes_AsString(made)};
+    put_number(&block, 0xdd, (uint64_t)count, 4);
+    put(&block, rows->start, size);
     return made;
 }
 

@@ -32,19 +32,19 @@ class AnswersProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type:
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        if (
-            transport.get_extra_info("sslcontext") is None
-        ):  # else more bytes come than the answer has, some of which TLS may hold by now
+        # With TLS more bytes come than the answer has, and some of them may be held by it already.
+        if transport.get_extra_info("sslcontext") is None:
             self._socket = transport.get_extra_info("socket")
 
     def _begin(self, size: int) -> None:
         self._space, self._filled = io.BytesIO(blank(size)), 0
         self._place = self._space.getbuffer()
-        self._await(size)
+        self._await()
 
-    def _await(self, missing: int) -> None:
-        """Be called once so much has come, where that is worth while."""
-        awaited = min(missing, AT_ONCE) if self._socket is not None and len(self._place) >= AT_ONCE else 1
+    def _await(self) -> None:
+        """Be called once the rest has come, or much of it, where that is worth while."""
+        large = self._socket is not None and len(self._place) >= AT_ONCE
+        awaited = min(len(self._place) - self._filled, AT_ONCE) if large else 1
         if awaited != self._awaited:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, awaited)
             self._awaited = awaited
@@ -55,7 +55,7 @@ class AnswersProtocol(conn.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type:
     def buffer_updated(self, nbytes: int) -> None:
         self._filled += nbytes
         if self._filled < len(self._place):
-            self._await(len(self._place) - self._filled)
+            self._await()
             return
         size = SIZE.size
         if self._sized:

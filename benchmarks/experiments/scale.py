@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from statistics import median
+from typing import NamedTuple
 
 from kafka import KafkaAdminClient
 
+from benchmarks import broker
 from benchmarks.definitions import DENSE, REALISTIC, Walk
 from benchmarks.experiments import costs, pages, sender
 from benchmarks.experiments.outcome import Chart, Figure, Line, Outcome, Table, cells
@@ -18,47 +21,66 @@ from schemas.metrics import EVENTS
 from streams.topics import lags
 
 DIMENSIONS = ("channel", "device")
+#: How much more CPU an event may cost with several workers.
+DEARER = 1.15
+
+
+class Run(NamedTuple):
+    """`cost`: µs of CPU per event, of all workers. `speed`: events a second."""
+
+    cost: float
+    speed: float
 
 
 def run(place: Place, plan: Plan) -> Outcome:
     """Workers first, then the costs. Raises SinkError if a process fails, AssertionError if events were not counted once."""
     figures: list[Figure] = []
     rows, lines = [], []
-    for kind, walks in (("dense", DENSE), ("realistic", REALISTIC)):
-        for partitions in plan.partition_counts:
-            points: list[tuple[float, float]] = []
-            for count in plan.worker_counts:
-                used, passed = measure(place, plan, kind, walks, count, partitions)
-                points.append((float(count), used / plan.scale_events * 1e6))
-                rows.append(
-                    cells(
-                        kind, partitions, count, points[-1][1], points[-1][1] / points[0][1], plan.scale_events / passed
-                    )
-                )
-            lines.append(Line(f"{kind}, {partitions} partitions", tuple(points)))
-            figures += [
-                Figure(f"scale_{kind}_{count:.0f}_workers_{partitions}_partitions_cpu_per_event", cost, "us")
-                for count, cost in points
-            ]
-    columns = ("events", "partitions", "workers", "µs of CPU per event", "against one worker", "events/s")
+    for (kind, partitions), rounds in _rounds(place, plan).items():
+        points: list[tuple[float, float]] = []
+        for number, count in enumerate(plan.worker_counts):
+            cost, speed = median(runs[number].cost for runs in rounds), median(runs[number].speed for runs in rounds)
+            against = [runs[number].cost / runs[0].cost for runs in rounds]
+            rows.append(
+                cells(kind, partitions, count, cost, median(against), f"{min(against):.2f} … {max(against):.2f}", speed)
+            )
+            name = f"scale_{kind}_{count}_workers_{partitions}_partitions"
+            figures.append(Figure(f"{name}_cpu_per_event", cost, "us"))
+            if number:
+                figures.append(Figure(f"{name}_cost_ratio", median(against), "times", bar=DEARER))
+            points.append((float(count), cost))
+        lines.append(Line(f"{kind}, {partitions} partitions", tuple(points)))
+    columns = ("events", "partitions", "workers", "µs of CPU per event", "against one", "in the rounds", "events/s")
     more, tables, charts = costs.run(plan, place.directory)
     picture = Chart("scale-workers", "CPU per event by workers", "workers", "µs per event", tuple(lines))
     return Outcome(
         "scale", "Scale",
         f"Workers: {plan.scale_events:,} events are appended to a topic that so many workers share, who stand still meanwhile; CPU of all of them, from then until all offsets are committed, by events. "
+        f"Medians of {plan.scale_rounds} rounds; *against one worker*: within a round, whose runs follow each other, since the machine's own pace changes by a third in minutes. "
         "(More workers than cores share these: look at CPU, not at events a second.) *In process*: the engine's parts without Kafka, "
         f"which is reading (of a source keyed by the session), funnels, state, encoding of rows, counters; medians over chunks of {costs.CHUNK:,} events.",
         (*figures, *more), (Table("workers", columns, tuple(rows)), *tables), (picture, *charts),
     )  # fmt: skip
 
 
+def _rounds(place: Place, plan: Plan) -> dict[tuple[str, int], list[list[Run]]]:
+    """By kind of events and partitions: of each round the runs, by count of workers."""
+    found: dict[tuple[str, int], list[list[Run]]] = {}
+    for number in range(plan.scale_rounds):
+        for kind, walks in (("dense", DENSE), ("realistic", REALISTIC)):
+            for partitions in plan.partition_counts:
+                runs = [measure(place, plan, kind, walks, count, partitions, number) for count in plan.worker_counts]
+                found.setdefault((kind, partitions), []).append(runs)
+    return found
+
+
 def measure(
-    place: Place, plan: Plan, kind: str, walks: tuple[Walk, ...], count: int, partitions: int
-) -> tuple[float, float]:
-    """CPU seconds of all workers, and seconds, from the first event to the last."""
+    place: Place, plan: Plan, kind: str, walks: tuple[Walk, ...], count: int, partitions: int, number: int
+) -> Run:
+    """From the first event to the last."""
     dimensions = DIMENSIONS if kind == "realistic" else ()
     funnels = "".join(definition(walk, window="2m", lateness="10s", dimensions=dimensions) for walk in walks)
-    site = place.site(f"scale-{kind}-{partitions}-{count}", funnels, partitions=partitions)
+    site = place.site(f"scale-{kind}-{partitions}-{count}-{number}", funnels, partitions=partitions)
     configs = [site.config(number) for number in range(count)]
     workers: list[Running] = []
     try:
@@ -87,10 +109,12 @@ def measure(
         took = sum(worker.cpu() for worker in workers) - used
         wait(lambda: counted(configs, walks[0]) >= plan.scale_events, *workers, pause=1.0, longest=30.0)
         assert counted(configs, walks[0]) == plan.scale_events, "not every event was counted once"
-        return took, ended - began
+        return Run(took / plan.scale_events * 1e6, plan.scale_events / (ended - began))
     finally:
         for worker in workers:
             worker.stop()
+        for prefix in (site.topic, site.prefix):
+            broker.delete(site.servers, prefix)
 
 
 def counted(configs: list[Config], walk: Walk) -> float:

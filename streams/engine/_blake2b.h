@@ -68,7 +68,8 @@ static void blake2b_begin(Blake2b *hash, size_t digest) {
     hash->digest = digest;
 }
 
-static void blake2b_add(Blake2b *hash, const char *from, size_t size) {
+static void blake2b_add(Blake2b *hash, const void *bytes, size_t size) {
+    const unsigned char *from = bytes;
     while (size > 0) {
         if (hash->held == 128) { /* the last block is kept back: it is mixed differently */
             hash->length += 128;

@@ -21,6 +21,9 @@ typedef struct {
     PyObject *sample, *dims, *durations, *money; /* one of them; lists */
 } Group;
 
+#define PLACES 512
+#define SIDE_BY_SIDE 4
+
 /* A breakdown that came lately: few distinct ones come again and again. */
 typedef struct {
     uint64_t print;
@@ -59,6 +62,7 @@ typedef struct {
     Writer rows, drops, record; /* all rows; the drop-offs among them that have no record yet; a record under way */
     Py_ssize_t count, drop_count;
     Group *groups;
+    Py_ssize_t places[PLACES * SIDE_BY_SIDE]; /* 1 + which group is there */
     Stayed *stayed;
     Page *pages; /* what is to be entered in the calendar */
     Py_ssize_t group_count, group_room, stayed_count, stayed_room, page_count, page_room, last_page;
@@ -86,26 +90,22 @@ static void forget_groups(Lane *lane) {
         Py_XDECREF(group->money);
     }
     lane->group_count = 0;
+    memset(lane->places, 0, sizeof lane->places);
 }
 
-/* Only so many are looked through: each minute of a sparse history begins new ones, and two of the same are counted as one in the end. */
-#define LATEST_GROUPS 256
-
-/* The group of the row that was written last, from `begin` on; NULL on an error. */
+/* The group of the row that was written last, from `begin` on; NULL on an error. Each is in one of a few places, by what makes it. Where all
+ * of them are others', the first is taken over: should the former come again, it is begun anew, and both are counted as one in the end. */
 static Group *group_of(Lane *lane, Plan *plan, int64_t shape, const Said *said, Py_ssize_t begin) {
     int64_t minute = said->ts / 60000 - (said->ts % 60000 < 0);
-    Py_ssize_t *last = &plan->last[shape < 0];
-    if (*last < lane->group_count) {
-        Group *group = &lane->groups[*last];
-        if (group->plan == plan && group->shape == shape && group->minute == minute) return group;
-    }
-    Py_ssize_t first = lane->group_count > LATEST_GROUPS ? lane->group_count - LATEST_GROUPS : 0;
-    for (Py_ssize_t i = lane->group_count - 1; i >= first; i--) {
-        Group *group = &lane->groups[i];
-        if (group->plan == plan && group->shape == shape && group->minute == minute) {
-            *last = i;
-            return group;
+    uint64_t print = ((uint64_t)plan->place << 48 ^ (uint64_t)shape << 24 ^ (uint64_t)minute) * 0x9e3779b97f4a7c15u;
+    Py_ssize_t *places = &lane->places[(print >> 48) % PLACES * SIDE_BY_SIDE], *place = places;
+    for (int i = 0; i < SIDE_BY_SIDE; i++) {
+        if (places[i] == 0) {
+            place = &places[i];
+            break;
         }
+        Group *group = &lane->groups[places[i] - 1];
+        if (group->plan == plan && group->shape == shape && group->minute == minute) return group;
     }
     Group *groups = grown(lane->groups, &lane->group_room, lane->group_count + 1, sizeof *groups);
     if (groups == NULL) return NULL;
@@ -120,7 +120,7 @@ static Group *group_of(Lane *lane, Plan *plan, int64_t shape, const Said *said, 
     group->money = PyList_New(0);
     lane->group_count++;
     if (group->sample == NULL || group->dims == NULL || group->durations == NULL || group->money == NULL) return NULL;
-    *last = lane->group_count - 1;
+    *place = lane->group_count;
     return group;
 }
 

@@ -148,6 +148,14 @@ static void put(Writer *w, const void *from, Py_ssize_t size) {
     w->at += size;
 }
 
+static void put_hex(Writer *w, Place id) {
+    static const char hex[] = "0123456789abcdef";
+    for (int i = 0; i < 16; i++) {
+        *w->at++ = (unsigned char)hex[id[i] >> 4];
+        *w->at++ = (unsigned char)hex[id[i] & 15];
+    }
+}
+
 static void put_number(Writer *w, unsigned head, uint64_t value, int bytes) {
     *w->at++ = (unsigned char)head;
     for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) *w->at++ = (unsigned char)(value >> shift);

@@ -13,7 +13,6 @@ enum { HEAD, ENTER, STAGE, FORWARD, END, REACHED, PARTS };
 typedef struct {
     PyObject_HEAD
     int level, converts, place;
-    Py_ssize_t last[2]; /* the groups that an entry and an end by it were counted in last */
     int64_t format, tag, window, lateness, most, optional; /* `optional`: which levels are, bit by bit */
     /* Of the rows, packed beforehand. HEAD: funnel and version; ENTER: kind and item; STAGE: the stage reached; FORWARD: direction
      * and outcome. Of the end that a conversion writes, END: kind and item; REACHED: stages. */
@@ -79,14 +78,6 @@ static void put_order(Writer *w, Said *said) {
     *w->at++ = 0x81;
     put(w, said->order, said->order_size);
     put_int(w, said->ts);
-}
-
-static void put_hex(Writer *w, Place id) {
-    static const char hex[] = "0123456789abcdef";
-    for (int i = 0; i < 16; i++) {
-        *w->at++ = (unsigned char)hex[id[i] >> 4];
-        *w->at++ = (unsigned char)hex[id[i] & 15];
-    }
 }
 
 static void put_row_head(Writer *w, Plan *plan, Said *said, Told *told, int part) {

@@ -33,10 +33,7 @@ class Side:
         self.store: dict[str, bytes] = {}
         self.now, self.taken = 0, 0
         self.drop_offs: list[KeyValue] = []
-        self.written, self.unwritten = (
-            0,
-            0,
-        )  # records of drop-offs that the compiled part made, and those that it left to Python
+        self.written, self.unwritten = 0, 0  # drop-offs' records: made by the compiled part, and left to Python
         policy = LabelPolicy(currencies=("EUR",), crosses=())
         self.counters = FunnelCounters(funnels, policy, "site", clock=lambda: self.now)
         self.begin()

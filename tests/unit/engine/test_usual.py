@@ -88,7 +88,7 @@ def test_more_breakdowns_than_are_remembered() -> None:
 
 
 def test_a_sparse_history_in_one_chunk() -> None:
-    """Every minute has groups of its own, of which the latest are looked through: late ones begin others of the same."""
+    """Every minute has groups of its own, more of them than there are places: late ones begin others of the same."""
     rng = Random(10)
     both = Both(funnel(*A_TO_D, unit=Unit.VISITOR, window=3_600_000, lateness=1_800_000, dimensions=("channel",)))
     seen = [
@@ -103,6 +103,22 @@ def test_a_sparse_history_in_one_chunk() -> None:
     both.feed(seen).feed([heartbeat(80_000_000)]).chunk()
     both.compare_counters()
     assert both.quick.taken > 1_000
+
+
+def test_like_rows_of_many_funnels_are_one_group_each() -> None:
+    """They are found by what they are, not looked for among all: fifty funnels of four stages have four hundred groups at once."""
+    many = [
+        funnel(*A_TO_D, name=f"f{n}", version=f"{n:012x}", unit=Unit.VISITOR, window=60_000, lateness=5)
+        for n in range(50)
+    ]
+    both = Both(*many)
+    seen = [
+        event(name, 10 * place, visitor=f"v{place % 20}")
+        for place, name in enumerate(c for c in "abcd" for _ in range(20))
+    ]
+    both.feed(seen)
+    assert sorted(len(each.dims) for each in both.quick.chunk().alike) == [20] * 50 * 5  # four entries and one end each
+    assert both.quick.taken == len(seen)
 
 
 #: Lengths at which msgpack changes the form of a text, and ids that are no ASCII.

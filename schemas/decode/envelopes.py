@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.decode.build import UNIT_IDS
 from schemas.errors import InvalidEvent
 from schemas.reasons import Reason
 
@@ -22,8 +23,17 @@ def is_segment(record: Mapping[str, Any]) -> bool:
     return named and isinstance(record.get("type"), str) and record["type"] in _CALLS
 
 
+def is_native(record: Mapping[str, Any]) -> bool:
+    """Whether all is there that an event needs, as the native fast path looks at it: nothing else in the record then says otherwise."""
+    return None not in map(record.get, ("event", "timestamp", "event_id")) and any(
+        record.get(unit) is not None for unit in UNIT_IDS
+    )
+
+
 def from_any(record: dict[str, Any]) -> Mapping[str, Any]:
     """The format is told by the record's own fields; one without any sign is native already."""
+    if is_native(record):
+        return record
     if is_cloudevent(record):
         return from_cloudevent(record)
     return from_segment(record) if is_segment(record) else record

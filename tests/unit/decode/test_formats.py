@@ -46,6 +46,14 @@ def test_a_cloudevent_lends_its_id_time_and_type() -> None:
     assert reason(decoder(DecodeOptions(format=Format.CLOUDEVENTS)), json.dumps(BASE).encode()) is Reason.UNPARSEABLE
 
 
+@pytest.mark.parametrize("more", [{}, {"note": "\\b"}, {"note": "\x7f"}, {"event_id": 7}])
+def test_a_record_with_all_that_an_event_needs_is_native(more: dict[str, Any]) -> None:
+    """Whatever else is in it, and however that is written: not by chance one or the other."""
+    record = BASE | {"specversion": "1.0", "type": "track", "messageId": "m", "userId": "u"}
+    event = AUTO(json.dumps(record | more, ensure_ascii=False).encode(), NOW)
+    assert event == AUTO(json.dumps(BASE | more).encode(), NOW)
+
+
 def test_a_segment_track_call() -> None:
     call = {
         "type": "track",

@@ -13,7 +13,7 @@
 #include <emmintrin.h>
 #endif
 
-typedef const unsigned char *Place;
+#include "_identity.h"
 
 /* In the order of schemas/event.py; usual.py takes the numbers of dimensions from FIELDS. */
 enum {
@@ -52,6 +52,7 @@ typedef struct {
     Text text[FIELDS];
     int64_t ts, revenue; /* ms; integer of 1/10^9 */
     int consent;         /* -1: it says nothing */
+    unsigned char id[32]; /* the event's, where the record brings none */
 } Record;
 
 /* Which field came next after each (at [FIELDS]: came first) in the record before: records of a source mostly have theirs in one order. */
@@ -136,11 +137,6 @@ static Place word_end(Place at, Place end, int *which) {
     if (end - at >= 4 && memcmp(at, "true", 4) == 0) return *which = 1, at + 4;
     if (end - at >= 5 && memcmp(at, "false", 5) == 0) return *which = 0, at + 5;
     return NULL;
-}
-
-static Place blank(Place at) {
-    while (*at <= ' ' && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) at++;
-    return at;
 }
 
 /* The place after a text, number or word. */
@@ -324,7 +320,7 @@ static int read_record(Place at, Py_ssize_t size, Limits *limits, Habit *habit, 
         at = blank(at);
     } while (*at == ',');
     if (*at != '}' || blank(at + 1) != end) return 0;
-    if (record->text[EVENT].at == NULL || record->text[TIMESTAMP].at == NULL || record->text[EVENT_ID].at == NULL) return 0;
+    if (record->text[EVENT].at == NULL || record->text[TIMESTAMP].at == NULL) return 0;
     if (record->text[SESSION_ID].at == NULL && record->text[VISITOR_ID].at == NULL && record->text[USER_ID].at == NULL &&
         record->text[ACCOUNT_ID].at == NULL)
         return 0;
@@ -335,6 +331,10 @@ static int read_record(Place at, Py_ssize_t size, Limits *limits, Habit *habit, 
             return 0;
         }
         Py_DECREF(read);
+    }
+    if (record->text[EVENT_ID].at == NULL) {
+        if (!name_record(blank(begin), end, record->id)) return 0;
+        record->text[EVENT_ID] = (Text){record->id, sizeof record->id, 0};
     }
     return 1;
 }

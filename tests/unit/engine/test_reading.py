@@ -235,6 +235,7 @@ def some_record(rng: Random, step: int, visits: Counter[str]) -> tuple[bytes | N
         "order_id": lambda: rng.choice(("o1", "o2")), "consent": lambda: rng.choice((True, False, "granted")), "properties": lambda: {"n": 3, "list": "x"},
         "user_agent": lambda: rng.choice(AGENTS), "ip": lambda: "192.0.2.7", "unknown": lambda: rng.choice((1, "x", None, 2.5, {"a": 1}, [1])), "variant": lambda: {"exp": "b"},
         "bot": lambda: rng.choice((False, False, True)), "test": lambda: rng.choice((False, None, True)), "cost": lambda: 0.25, "campaign": lambda: "spring",
+        "type": lambda: "track", "userId": lambda: unit, "specversion": lambda: "1.0",
     }  # fmt: skip
     for name in rng.sample(sorted(plain), rng.choice((0, 2, 5))):
         said[name] = plain[name]()
@@ -254,6 +255,8 @@ def some_record(rng: Random, step: int, visits: Counter[str]) -> tuple[bytes | N
         said[name] = rng.choice(pool)
         if rng.random() < 0.2:
             del said[name]
+    if rng.random() < 0.1:
+        said.pop("event_id", None)
     order = list(said)
     if rng.random() < 0.5:  # else they come in the order of most records before
         rng.shuffle(order)
@@ -324,6 +327,53 @@ def test_times_of_the_usual_forms_need_no_python(written: str) -> None:
     record = b'{"event":"a","event_id":"%s","timestamp":"%s","session_id":"%s"}'
     both.feed_records([(unit, record % (unit, written.encode(), unit)) for unit in (b"u", b"v", b"w")]).chunk()
     assert (both.quick.left, both.read) == (1, 3)
+
+
+def test_records_without_an_id_need_no_python() -> None:
+    """However they are written; the same one counts once."""
+    both, step = BothReadings(*shop()), 0
+    records: list[tuple[bytes, bytes]] = []
+
+    def written(said: list[tuple[str, Any]]) -> bytes:
+        Random(len(records)).shuffle(said)
+        indent, separators = len(records) % 3 or None, ((",", ":"), (" , ", ": "))[len(records) % 2]
+        return json.dumps(dict(said), ensure_ascii=False, separators=separators, indent=indent).encode()
+
+    def again(told: bytes) -> bytes:
+        return written(list(json.loads(told).items()))
+
+    for unit in range(500):
+        for name in "abcx":
+            step += 1
+            said: list[tuple[str, Any]] = [
+                ("event", name), ("timestamp", T0 + step * 10), ("session_id", f"u{unit}"), ("channel", "Frühling"), ("é", "{}"), ("variant", {"exp2": "b", "exp": "a"}),
+                ("properties", {"zoom": 1.50, "n": -3, "a{}b": "x", "": None, "Z": 100.0, "z": (0, 0.25, 0.0, -0.5)[step % 4]}), ("revenue", 19.90), ("consent", True),
+                ("unknown", 12345678901234567),
+            ]  # fmt: skip
+            records.append((f"u{unit}".encode(), written(said)))
+    both.feed_records(records).chunk()
+    assert both.quick.left == 4  # the first of each name
+    both.feed_records([(key, again(told)) for key, told in records[-400:]]).chunk().compare_counters()
+    tally = both.quick.partition.tally
+    assert (tally.read, tally.repeated) == (2_400, 100)
+    assert both.quick.partition.counts[0].duplicate == 300
+
+
+@pytest.mark.parametrize("more", [
+    b'"n":-0', b'"n":-0.0', b'"n":0.0000001', b'"n":0.000000', b'"n":-0.00000010', b'"n":0.0000010', b'"n":1e3', b'"n":00', b'"n":1,"n":2', b'"n":"a\\/b"',
+    b'"n":"\\u0041"', b'"n":{"a":1,"a":2}', b'"properties":{"a":{"b":1}}', b'"properties":{"n":-0,"a":0.00000001}', b'"properties":{"userId":"5","type":"track"}',
+    b'"type":"track","userId":"5"', b'"type":"page","anonymousId":null', b'"specversion":"1.0","type":"a"', b'"event_id":null', b'"event_id":""', b'"event_id":7',
+    b'"n":"\x7f"', b'"a":1,"aa":2,"ab":3,"":4', b'"n":"}","m":"{"', b'"n" :\t{ "b" : "}" , "a" : 1 }', ",".join(f'"{n}":{n}' for n in range(60)).encode(),
+    ",".join(f'"{n}":{n}' for n in range(61)).encode(),
+])  # fmt: skip
+def test_ids_of_records_that_bring_none(more: bytes) -> None:
+    """As decoding makes them, or left to it."""
+    both = BothReadings(*shop())
+    record = b'{"event":"%s","timestamp":%d,"session_id":"u%d",%s}'
+    both.feed_records(
+        [(b"u%d" % n, record % (name, T0 + n, n, more)) for n in range(4) for name in (b"a", b"b", b"x", b"b")]
+    )
+    both.chunk().compare_counters()
 
 
 @pytest.mark.parametrize("site", [shop, crowd, turned, short_cuts, relay])

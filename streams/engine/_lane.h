@@ -17,7 +17,9 @@ static Writer state_out;
 /* Rows that differ in nothing that counts but breakdown, duration and money, all of one minute of event time. */
 typedef struct {
     Plan *plan;
-    int64_t shape, minute;
+    PyObject *from; /* as told, borrowed of the plan */
+    int what;
+    int64_t reached, minute;
     PyObject *sample, *dims, *durations, *money; /* one of them; lists */
 } Group;
 
@@ -93,11 +95,13 @@ static void forget_groups(Lane *lane) {
     memset(lane->places, 0, sizeof lane->places);
 }
 
-/* The group of the row that was written last, from `begin` on; NULL on an error. Each is in one of a few places, by what makes it. Where all
+/* The group of the row that was written last, from `begin` on, of what came to pass; NULL on an error. Each is in one of a few places, by what makes it. Where all
  * of them are others', the first is taken over: should the former come again, it is begun anew, and both are counted as one in the end. */
-static Group *group_of(Lane *lane, Plan *plan, int64_t shape, const Said *said, Py_ssize_t begin) {
+static Group *group_of(Lane *lane, Plan *plan, int what, PyObject *from, const Told *told, const Said *said, Py_ssize_t begin) {
     int64_t minute = said->ts / 60000 - (said->ts % 60000 < 0);
-    uint64_t print = ((uint64_t)plan->place << 48 ^ (uint64_t)shape << 24 ^ (uint64_t)minute) * 0x9e3779b97f4a7c15u;
+    int64_t reached = (int64_t)((uint64_t)told->reached << 1 | (unsigned)told->recovered);
+    uint64_t print = 0, makes[] = {(uintptr_t)plan >> 4, (uintptr_t)from >> 4, (uint64_t)what, (uint64_t)reached, (uint64_t)minute};
+    for (int i = 0; i < 5; i++) print = (print ^ makes[i]) * 0x9e3779b97f4a7c15u;
     Py_ssize_t *places = &lane->places[(print >> 48) % PLACES * SIDE_BY_SIDE], *place = places;
     for (int i = 0; i < SIDE_BY_SIDE; i++) {
         if (places[i] == 0) {
@@ -105,14 +109,16 @@ static Group *group_of(Lane *lane, Plan *plan, int64_t shape, const Said *said, 
             break;
         }
         Group *group = &lane->groups[places[i] - 1];
-        if (group->plan == plan && group->shape == shape && group->minute == minute) return group;
+        if (group->plan == plan && group->from == from && group->what == what && group->reached == reached && group->minute == minute) return group;
     }
     Group *groups = grown(lane->groups, &lane->group_room, lane->group_count + 1, sizeof *groups);
     if (groups == NULL) return NULL;
     lane->groups = groups;
     Group *group = &groups[lane->group_count];
     group->plan = (Plan *)Py_NewRef((PyObject *)plan);
-    group->shape = shape;
+    group->from = from;
+    group->what = what;
+    group->reached = reached;
     group->minute = minute;
     group->sample = PyBytes_FromStringAndSize((const char *)lane->rows.start + begin, lane->rows.at - lane->rows.start - begin);
     group->dims = PyList_New(0);
@@ -170,12 +176,12 @@ static int set_state(Lane *lane, PyObject *key, const Writer *w) {
     return !failed;
 }
 
-/* Keeps the row of an attempt's end, for which there is room. `outcome`: as put_end has it. The row's size; 0: an exception is set. */
-static Py_ssize_t keep_end(Lane *lane, Plan *plan, Said *said, Told *told, const char *outcome) {
+/* Keeps the row of an attempt's end, for which there is room. `from`, `outcome`: as put_end has them. The row's size; 0: an exception is set. */
+static Py_ssize_t keep_end(Lane *lane, Plan *plan, Said *said, Told *told, PyObject *from, const char *outcome) {
     Writer *w = &lane->rows;
     Py_ssize_t begin = w->at - w->start;
-    put_end(w, plan, said, told, outcome);
-    Group *group = group_of(lane, plan, -shape_of(told), said, begin);
+    put_end(w, plan, said, told, from, outcome);
+    Group *group = group_of(lane, plan, END, from, told, said, begin);
     if (group == NULL || !add_dims(lane, group, told)) return 0;
     lane->count++;
     return w->at - w->start - begin;
@@ -186,14 +192,16 @@ static int keep_rows(Lane *lane, Plan *plan, Said *said, Told *told) {
     Writer *w = &lane->rows;
     if (!ready_for_rows(w, plan, said, told)) return 0;
     Py_ssize_t begin = w->at - w->start;
-    put_enter(w, plan, said, told);
-    Group *group = group_of(lane, plan, shape_of(told), said, begin);
-    if (group == NULL || !add_dims(lane, group, told) || !append(group->durations, PyLong_FromLongLong(told->duration))) return 0;
+    put_step(w, plan, said, told);
+    Group *group = group_of(lane, plan, told->what, told->from, told, said, begin);
+    if (group == NULL || !add_dims(lane, group, told)) return 0;
+    lane->count++;
+    if (told->what == MOVE) return 1;
+    if (!append(group->durations, PyLong_FromLongLong(told->duration))) return 0;
     if (said->money_size > 1 &&
         !append(group->money, Py_BuildValue("(y#y#)", said->money, said->money_size, told->dims, told->dims_size)))
         return 0;
-    lane->count++;
-    return !plan->converts || keep_end(lane, plan, said, told, "\xa0\xa9" "converted") > 0;
+    return !plan->converts || keep_end(lane, plan, said, told, plan->parts[STAGE], "\xa0\xa9" "converted") > 0;
 }
 
 /* Counts an event that stayed. 0: an exception is set. */
@@ -255,7 +263,7 @@ static int move_unit(Lane *lane, Py_ssize_t count, int64_t watermark, int64_t fl
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         Move *m = &lane->moves[i];
-        if (!(m->told.stays ? count_stay(lane, m->plan->place) : keep_rows(lane, m->plan, &m->said, &m->told))) return -1;
+        if (!(m->told.what == NOTHING ? count_stay(lane, m->plan->place) : keep_rows(lane, m->plan, &m->said, &m->told))) return -1;
     }
     return keep_state(lane, key, &lane->moves[count - 1].state) ? 1 : -1;
 }
@@ -325,25 +333,10 @@ static int settle_funnel(const Now *now, Reader *r, Ended *ended, int64_t *due, 
         deadline = read_int(r);
         reason = read_int(r);
     } else skip(r);
-    int over = peek(r) != 0xc0; /* an attempt has ended before */
-    int64_t end = 0;
-    if (over) end = read_int(r);
-    else skip(r);
-    skip(r);
-    skip(r);
-    Place activity_at = r->at;
-    skip(r);
-    told->session_start = read_int(r);
-    skip(r); /* orders */
-    Place walk_end = r->at;
-    skip(r); /* base */
-    skip(r); /* pending */
-    int64_t count = read_int(r), newest = read_int(r);
-    Place pending_end = r->at;
-    int settled_before = peek(r) != 0xc0;
-    skip(r);
-    read_int(r);
-    if (r->odd || settled_before) return 0;
+    Rest rest;
+    read_rest(r, &rest);
+    told->session_start = rest.session_start;
+    if (r->odd || rest.cut) return 0;
 
     PyObject *number = PyLong_FromLongLong(tag), *plans = number == NULL ? NULL : PyDict_GetItemWithError(now->endings, number);
     Py_XDECREF(number);
@@ -351,21 +344,23 @@ static int settle_funnel(const Now *now, Reader *r, Ended *ended, int64_t *due, 
     if (!PyTuple_Check(plans) || highest < 0 || highest >= PyTuple_Size(plans)) return 0;
     Plan *plan = (Plan *)PyTuple_GetItem(plans, (Py_ssize_t)highest);
     int64_t horizon = horizon_of(plan, now->watermark, now->floor);
-    int settled = count > 0 && newest < horizon, ends = *open && deadline < horizon;
-    if (count > plan->most && !settled) return 0;
+    int settled = rest.count > 0 && rest.newest < horizon, ends = *open && deadline < horizon;
+    if (rest.count > plan->most && !settled) return 0;
     ended->plan = NULL;
+    int64_t end = rest.ended;
     told->from = NULL;
     if (ends) {
-        if (highest != current || reason != 0) return 0;
+        if (reason != 0 || current < 0 || current >= PyTuple_Size(plan->names)) return 0;
         ended->plan = plan;
+        told->from = PyTuple_GetItem(plan->names, (Py_ssize_t)current);
         ended->ts = end = deadline;
         told->reached = reached;
         *open = 0;
     }
     if (*open) *due = deadline;
     else { /* as `due` of unit.py has it */
-        *due = count > 0 && !settled ? newest : 0;
-        if ((ends || over) && end + plan->window > *due) *due = end + plan->window;
+        *due = rest.count > 0 && !settled ? rest.newest : 0;
+        if ((ends || rest.over) && end + plan->window > *due) *due = end + plan->window;
         if (*due < horizon) return 2;
     }
     put(w, tag_at, tag_end - tag_at);
@@ -376,10 +371,10 @@ static int settle_funnel(const Now *now, Reader *r, Ended *ended, int64_t *due, 
         put_int(w, deadline);
         put_bool(w, 1);
         put_int(w, told->number);
-        put(w, activity_at, walk_end - activity_at);
-    } else put(w, walk_at, walk_end - walk_at);
+        put(w, rest.activity_at, rest.base_at - rest.activity_at);
+    } else put(w, walk_at, rest.base_at - walk_at);
     if (settled) put(w, "\xc4\x00\xc4\x00\x00\x00", 6); /* nothing is pending any more */
-    else put(w, walk_end, pending_end - walk_end);
+    else put(w, rest.base_at, rest.floor_at - rest.base_at);
     put_nil(w);
     put_int(w, *due);
     *due += plan->lateness;
@@ -389,7 +384,7 @@ static int settle_funnel(const Now *now, Reader *r, Ended *ended, int64_t *due, 
 /* Keeps the row of a drop-off. */
 static int keep_drop(Lane *lane, Plan *plan, Said *said, Told *told) {
     if (!ready_for_rows(&lane->rows, plan, said, told)) return 0;
-    Py_ssize_t size = keep_end(lane, plan, said, told, "\xa0\xae" "window_timeout");
+    Py_ssize_t size = keep_end(lane, plan, said, told, told->from, "\xa0\xae" "window_timeout");
     if (size == 0) return 0;
     PyObject *dropped = drop_off_of(&lane->record, plan, said, told);
     if (dropped != Py_None) return append(lane->drop_offs, dropped);
@@ -637,14 +632,14 @@ static PyObject *lane_rows(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     return made;
 }
 
-/* lane.groups(): ([(place, how many stayed)], [(place, shape, a row, [dims], [duration], [(money, dims)])]) since the last call */
+/* lane.groups(): ([(place, how many stayed)], [(place, a row, [dims], [duration], [(money, dims)])]) since the last call */
 static PyObject *lane_groups(PyObject *self, PyObject *Py_UNUSED(ignored)) {
     Lane *lane = (Lane *)self;
     PyObject *groups = PyList_New(0), *stayed = PyList_New(0);
     int whole = groups != NULL && stayed != NULL;
     for (Py_ssize_t i = 0; i < lane->group_count && whole; i++) {
         Group *g = &lane->groups[i];
-        whole = append(groups, Py_BuildValue("(iLOOOO)", g->plan->place, (long long)g->shape, g->sample, g->dims, g->durations, g->money));
+        whole = append(groups, Py_BuildValue("(iOOOO)", g->plan->place, g->sample, g->dims, g->durations, g->money));
     }
     for (Py_ssize_t i = 0; i < lane->stayed_count && whole; i++)
         whole = append(stayed, Py_BuildValue("(iL)", lane->stayed[i].place, (long long)lane->stayed[i].count));

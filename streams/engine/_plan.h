@@ -8,16 +8,16 @@
 #include "_msgpack.h"
 #include "_object.h"
 
-enum { HEAD, ENTER, STAGE, FORWARD, END, REACHED, PARTS };
+/* Parts of the rows, packed beforehand. HEAD: funnel and version; STAGE: its name. Of what comes to pass, ENTER: kind and item; MOVE: kind
+ * (its item is the event); END: kind and item. Where to, FORWARD, SKIP, BACK: direction and outcome. */
+enum { HEAD, STAGE, ENTER, MOVE, END, FORWARD, SKIP, BACK, PARTS, NOTHING };
 
 typedef struct {
     PyObject_HEAD
     int level, converts, place;
     int64_t format, tag, window, lateness, most, optional; /* `optional`: which levels are, bit by bit */
-    /* Of the rows, packed beforehand. HEAD: funnel and version; ENTER: kind and item; STAGE: the stage reached; FORWARD: direction
-     * and outcome. Of the end that a conversion writes, END: kind and item; REACHED: stages. */
     PyObject *parts[PARTS];
-    PyObject *names; /* of the stages before it, packed */
+    PyObject *names; /* of all stages, packed */
     PyObject *salt; /* of attempt ids */
     /* For records that Python has not decoded: the fields of the breakdown, None where more must be read; what turns the money of
      * the stage into the reporting currency, None where it has none. */
@@ -40,8 +40,9 @@ typedef struct {
     Place id, dims;
     Py_ssize_t dims_size;
     PyObject *from; /* the stage that it came from, packed; NULL: none */
+    int what, direction; /* ENTER, or MOVE: nothing new is reached; or NOTHING: it stays where it is, and there is no row */
     int64_t entry, number, session_start, reached, duration, due;
-    int recovered, consent, stays; /* `stays`: nothing new is reached, so that there is no row */
+    int recovered, consent;
     unsigned char fresh_id[16]; /* of the attempt that this event opens */
 } Told;
 
@@ -80,12 +81,13 @@ static void put_order(Writer *w, Said *said) {
     put_int(w, said->ts);
 }
 
-static void put_row_head(Writer *w, Plan *plan, Said *said, Told *told, int part) {
+static void put_row_head(Writer *w, Plan *plan, Said *said, Told *told, int what) {
     put_number(w, 0xdc, 28, 2);
     put_part(w, plan->parts[HEAD]);
     put_number(w, 0xd9, 32, 1);
     put_hex(w, told->id);
-    put_part(w, plan->parts[part]);
+    put_part(w, plan->parts[what]);
+    if (what == MOVE) put_text(w, said->event_id, said->event_id_size);
     put_int(w, said->offset);
     put_int(w, 0);
     put_text(w, said->unit_id, said->unit_id_size);
@@ -99,27 +101,28 @@ static void put_row_head(Writer *w, Plan *plan, Said *said, Told *told, int part
 
 static void put_no_money(Writer *w) { put(w, "\xc0\xa0\xc0\xa0", 4); }
 
-/* The stage that was reached, with its money. */
-static void put_enter(Writer *w, Plan *plan, Said *said, Told *told) {
-    put_row_head(w, plan, said, told, ENTER);
+/* The stage that was reached, with its money, or a move. */
+static void put_step(Writer *w, Plan *plan, Said *said, Told *told) {
+    put_row_head(w, plan, said, told, told->what);
     if (told->from == NULL) *w->at++ = 0xa0;
     else put_part(w, told->from);
     put_part(w, plan->parts[STAGE]);
     put_int(w, plan->level);
     put_int(w, told->reached);
-    put_part(w, plan->parts[FORWARD]);
+    put_part(w, plan->parts[told->direction]);
     put_int(w, told->duration);
     put(w, told->dims, told->dims_size);
     put(w, said->dims, said->dims_size);
-    if (said->money_size > 1) put(w, said->money + 1, said->money_size - 1); /* its four values, without their head */
+    if (told->what == ENTER && said->money_size > 1) put(w, said->money + 1, said->money_size - 1); /* its four values, without their head */
     else put_no_money(w);
     put_bool(w, said->consent > 0);
 }
 
-/* The end of an attempt. `outcome`: packed direction and outcome. */
-static void put_end(Writer *w, Plan *plan, Said *said, Told *told, const char *outcome) {
+/* The end of an attempt that was at stage `from`, and had come as far as the plan's. `outcome`: packed direction and outcome. */
+static void put_end(Writer *w, Plan *plan, Said *said, Told *told, PyObject *from, const char *outcome) {
     put_row_head(w, plan, said, told, END);
-    put_part(w, plan->parts[REACHED]);
+    put_part(w, from);
+    put_part(w, plan->parts[STAGE]);
     put_int(w, plan->level);
     put_int(w, told->reached);
     put(w, outcome, (Py_ssize_t)strlen(outcome));
@@ -183,34 +186,32 @@ static PyObject *drop_off_of(Writer *w, Plan *plan, Said *said, Told *told) {
 
 /* Room for both rows. */
 static int ready_for_rows(Writer *w, Plan *plan, Said *said, Told *told) {
-    Py_ssize_t room = 512 + said->event_id_size + said->unit_id_size + said->dims_size + 2 * told->dims_size + said->money_size;
+    Py_ssize_t room = 512 + 2 * said->event_id_size + said->unit_id_size + said->dims_size + 2 * told->dims_size + said->money_size;
     for (int i = 0; i < PARTS; i++) room += PyBytes_Size(plan->parts[i]);
     if (told->from != NULL) room += PyBytes_Size(told->from);
     return ready(w, 2 * room);
 }
 
-/* What the counters tell rows apart by: the levels reached, and whether it is recovered. */
-static int64_t shape_of(Told *told) { return (int64_t)((uint64_t)told->reached << 1 | (unsigned)told->recovered); }
-
 static const unsigned char packed_nothing[1];
 
 /* Plan(level, converts, format, tag, window, lateness, most pending hits, salt, place, fields of the dimensions or None, converter of
- * its money or None, what surrounds a drop-off's contents, which levels are optional, names of the stages before it, the parts) */
+ * its money or None, what surrounds a drop-off's contents, which levels are optional, names of all stages, the parts) */
 static PyObject *plan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     PyObject *parts[PARTS], *salt, *fields, *convert, *dropped, *names;
     int level, converts, place;
     long long format, tag, window, lateness, most, optional;
     if (!without_keywords(type, kwargs)) return NULL;
     if (!PyArg_ParseTuple(
-            args, "ipLLLLLSiOOO!LO!SSSSSS", &level, &converts, &format, &tag, &window, &lateness, &most, &salt, &place, &fields, &convert,
-            &PyTuple_Type, &dropped, &optional, &PyTuple_Type, &names, &parts[HEAD], &parts[ENTER], &parts[STAGE], &parts[FORWARD], &parts[END], &parts[REACHED]))
+            args, "ipLLLLLSiOOO!LO!SSSSSSSS", &level, &converts, &format, &tag, &window, &lateness, &most, &salt, &place, &fields, &convert,
+            &PyTuple_Type, &dropped, &optional, &PyTuple_Type, &names, &parts[HEAD], &parts[STAGE], &parts[ENTER], &parts[MOVE], &parts[END], &parts[FORWARD], &parts[SKIP],
+            &parts[BACK]))
         return NULL;
     if (level < 0 || level > 62) return PyErr_Format(PyExc_ValueError, "levels are 0 to 62, not %d", level);
-    if (PyTuple_Size(names) != level) return PyErr_Format(PyExc_ValueError, "%zd names of %d stages", PyTuple_Size(names), level);
+    if (PyTuple_Size(names) <= level) return PyErr_Format(PyExc_ValueError, "%zd names, and none of stage %d", PyTuple_Size(names), level);
     if (fields != Py_None && !PyBytes_Check(fields)) return PyErr_Format(PyExc_TypeError, "fields are bytes or None");
     for (Py_ssize_t i = 0; i < PyTuple_Size(dropped); i++)
         if (!PyBytes_Check(PyTuple_GetItem(dropped, i))) return PyErr_Format(PyExc_TypeError, "a drop-off's parts are bytes");
-    for (Py_ssize_t i = 0; i < level; i++)
+    for (Py_ssize_t i = 0; i < PyTuple_Size(names); i++)
         if (!PyBytes_Check(PyTuple_GetItem(names, i))) return PyErr_Format(PyExc_TypeError, "names are bytes");
     Plan *plan = allocate(type);
     if (plan == NULL) return NULL;

@@ -68,7 +68,7 @@ static int add_type(PyObject *made, PyType_Spec *spec, const char *name) {
 PyMODINIT_FUNC PyInit__usual(void) {
     PyObject *made = PyModule_Create(&module);
     record_type = PyStructSequence_NewType(&record_desc);
-    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 6) < 0) return NULL;
+    if (made == NULL || record_type == NULL || PyModule_AddIntConstant(made, "INTERFACE", 7) < 0) return NULL;
     PyObject *sum = crc32c_here();
     if (sum == NULL || PyModule_AddObjectRef(made, "crc32c", sum) < 0) return NULL;
     Py_DECREF(sum);

@@ -66,7 +66,7 @@ class Lane:
     def groups(
         self,
     ) -> tuple[
-        list[tuple[int, int]], list[tuple[int, int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]]
+        list[tuple[int, int]], list[tuple[int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]]
     ]: ...
 
 class Reading:

@@ -26,23 +26,27 @@ static int read_attempt(Reader *r, Told *told, Place *consent_at) {
     return 1;
 }
 
+/* The attempt that this event opens. */
+static void put_opened(Writer *w, Plan *plan, Said *said, Told *told) {
+    *w->at++ = 0x9d;
+    put_bin_head(w, 16);
+    put(w, told->id, 16);
+    put_int(w, said->ts);
+    put(w, said->dims, said->dims_size);
+    put_int(w, told->number);
+    put_bool(w, told->recovered);
+    put_bool(w, said->consent > 0);
+    put(w, "\x91\x00\x91\x00\x01\x00\x00", 7); /* starts, times, reached, highest, current */
+    put_int(w, said->ts + plan->window);
+    put_int(w, 0);
+}
+
 /* The state of a funnel in which this event opens the unit's first attempt. */
-static void put_begun(Writer *w, Plan *plan, Said *said, Place id) {
-    int64_t deadline = said->ts + plan->window;
+static void put_begun(Writer *w, Plan *plan, Said *said, Told *told) {
     put_int(w, plan->tag);
     *w->at++ = 0x97;
     *w->at++ = 0x97; /* the walk */
-    *w->at++ = 0x9d; /* its attempt */
-    put_bin_head(w, 16);
-    put(w, id, 16);
-    put_int(w, said->ts);
-    put(w, said->dims, said->dims_size);
-    put_int(w, 1);
-    put_bool(w, 0);
-    put_bool(w, said->consent > 0);
-    put(w, "\x91\x00\x91\x00\x01\x00\x00", 7); /* starts, times, reached, highest, current */
-    put_int(w, deadline);
-    put_int(w, 0);
+    put_opened(w, plan, said, told);
     put(w, "\xc0\xc2\x00\xc0\x00", 5); /* the rest of the walk: nothing has ended */
     if (said->order != NULL) put_order(w, said);
     else put_nil(w);
@@ -52,18 +56,28 @@ static void put_begun(Writer *w, Plan *plan, Said *said, Place id) {
     put_int(w, 1);
     put_int(w, said->ts);
     put_nil(w);
-    put_int(w, deadline);
+    put_int(w, said->ts + plan->window);
 }
 
-/* 128 bits that name the attempt which this event opens: `attempt_id` of walk.py. */
-static void name_attempt(Plan *plan, Said *said, unsigned char id[16]) {
+/* Tells of the attempt that this event opens, and names it by 128 bits: `attempt_id` of walk.py. */
+static void open_attempt(Plan *plan, Said *said, Told *told) {
     Blake2b hash;
     blake2b_begin(&hash, 16);
     blake2b_add(&hash, PyBytes_AsString(plan->salt), (size_t)PyBytes_Size(plan->salt));
     blake2b_add(&hash, said->event_id, (size_t)said->event_id_size);
     blake2b_add(&hash, "", 1);
     blake2b_add(&hash, said->unit_id, (size_t)said->unit_id_size);
-    blake2b_end(&hash, id);
+    blake2b_end(&hash, told->fresh_id);
+    told->id = told->fresh_id;
+    told->dims = (Place)said->dims;
+    told->dims_size = said->dims_size;
+    told->entry = said->ts;
+    told->number = told->reached = 1;
+    told->session_start = told->recovered = told->consent = 0;
+    told->duration = -1;
+    told->from = NULL;
+    told->what = ENTER;
+    told->direction = FORWARD;
 }
 
 /* An event of the first stage, of a unit that the funnel has not met. Writes the unit's next state to `w`. Returns 0 for whatever is not
@@ -99,18 +113,8 @@ static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, i
     put_bool(w, 0);
     put_count(w, funnels + 1, 0x80, 0xde);
     if (packed != NULL) put(w, others, end - others);
-    unsigned char *id = told->fresh_id;
-    name_attempt(plan, said, id);
-    put_begun(w, plan, said, id);
-    told->id = id;
-    told->dims = (Place)said->dims;
-    told->dims_size = said->dims_size;
-    told->entry = said->ts;
-    told->number = told->reached = 1;
-    told->session_start = told->recovered = told->consent = 0;
-    told->duration = -1;
-    told->from = NULL;
-    told->stays = 0;
+    open_attempt(plan, said, told);
+    put_begun(w, plan, said, told);
     return 1;
 }
 
@@ -163,116 +167,202 @@ static int source_of(Plan *plan, const Chains *starts, int64_t now) {
     return best;
 }
 
-/* A stage further, past none that is required, or the stage where the unit is, in order, within the window. As `begin`. `alone`: this is the
- * event's only funnel. */
-static int advance(
-    Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int64_t horizon, int before, int alone, Told *told, Writer *w) {
-    Reader reader = {packed, packed + packed_size, 0}, *r = &reader;
-    int level = plan->level;
+/* Where things stand in a unit's packed state, and in that of the plan's funnel, up to its attempt. */
+typedef struct {
+    Place packed, end, offset_at, wake_end, walk_at, attempt_at;
+    int64_t wake;
+    int only; /* it has no other funnel */
+} Found;
+
+/* Reads so far. 0: the funnel has no state, or it is none. `before`: as `begin` has it. */
+static int find(Plan *plan, Said *said, Reader *r, int before, Found *found) {
+    found->packed = r->at;
+    found->end = r->end;
     if (read_array(r) != 5 || read_int(r) != plan->format) return 0;
-    Place offset_at = r->at;
+    found->offset_at = r->at;
     if (read_int(r) >= said->offset + (before > 0)) return 0;
-    int64_t wake = read_int(r);
+    found->wake = read_int(r);
     read_bool(r);
-    Place rest = r->at;
+    found->wake_end = r->at;
     Py_ssize_t funnels = read_map(r);
-    int quiet = plan->converts && funnels == 1 && alone; /* nothing will be left to do but forget the unit */
+    found->only = funnels == 1;
     while (funnels > 0 && !r->odd && read_int(r) != plan->tag) {
         skip(r);
         funnels--;
     }
-    if (funnels <= 0 || r->odd) return 0;
+    if (funnels <= 0 || r->odd || read_array(r) != 7) return 0;
+    found->walk_at = r->at;
     if (read_array(r) != 7) return 0;
-    Place walk_at = r->at;
-    if (read_array(r) != 7) return 0;
-    Place attempt_at = r->at, consent_at;
-    if (!read_attempt(r, told, &consent_at)) return 0;
-    Chains starts, times;
-    if (!read_chains(r, &starts) || !read_chains(r, &times) || times.count != starts.count) return 0;
-    told->reached = read_int(r);
-    int64_t highest = read_int(r), current = read_int(r);
-    int stays = told->stays = told->reached >> level & 1;
-    if (highest != starts.count - 1 || current != (stays ? level : highest) || (stays ? plan->converts : highest >= level)) return 0;
-    int64_t deadline = read_int(r), now = said->ts - told->entry;
-    Place reason_at = r->at;
-    skip(r); /* why it would end */
-    Place reason_end = r->at;
-    for (int i = 0; i < 3; i++) skip(r);
-    Place activity_at = r->at;
-    skip(r);
-    told->session_start = read_int(r);
-    Place orders_at = r->at;
-    int ordered = peek(r) != 0xc0;
-    skip(r);
-    Place base_at = r->at;
-    skip(r);
-    Place pending_at = r->at;
-    Py_ssize_t size;
-    Place pending = read_bin(r, &size);
-    int64_t count = read_int(r), newest = read_int(r);
-    Place floor_at = r->at;
-    skip(r);
-    Place due_at = r->at;
-    read_int(r);
-    Place others_at = r->at;
-    r->at = floor_at;
-    if (r->odd || peek(r) != 0xc0 || deadline < said->ts) return 0;
-    int source = level == 0 ? 0 : source_of(plan, &starts, now);
-    if (source < 0 && !stays) return 0;
-    int fresh = newest < horizon || count < 1; /* nothing that could still be changed: the walk so far is the base */
-    if (count < 0 || (!fresh && (count >= plan->most || said->ts <= newest))) return 0;
-    if (!fresh && contains(pending, size, said->event_id, said->event_id_size)) return 0;
-    if (!stays && said->money_size > 1 && ordered) return 0;
-    told->due = 0; /* it is in the calendar, and no later */
-    if (quiet && wake != said->ts + plan->window + plan->lateness) wake = told->due = said->ts + plan->window + plan->lateness;
-    if (quiet && wake == 0) return 0; /* see begin */
-    if (!stays) {
-        told->duration = now - times.of[source];
-        told->from = PyTuple_GetItem(plan->names, (Py_ssize_t)current);
-        told->reached |= (int64_t)1 << level;
-        highest = current = level;
-    }
-    int64_t start = source < 0 ? starts.of[level] : level == 0 ? now : starts.of[source], time = source < 0 ? times.of[level] : now;
-    if (level == 0) deadline = said->ts + plan->window;
+    found->attempt_at = r->at;
+    return 1;
+}
 
-    w->at = w->start;
-    if (!ready(w, 2 * packed_size + 384 + said->event_id_size + said->dims_size + 2 * said->money_size)) return -1;
-    put(w, packed, offset_at - packed);
+/* What a funnel's packed state holds behind its attempt: the rest of the walk, and what came lately. */
+typedef struct {
+    Place at, activity_at, orders_at, base_at, pending_at, floor_at, due_at, end, pending;
+    int64_t ended, number, session_start, count, newest;
+    Py_ssize_t pending_size;
+    int over, dropped, ordered, cut; /* an attempt has ended before; as a drop-off; orders were taken; there is a floor */
+} Rest;
+
+static void read_rest(Reader *r, Rest *rest) {
+    rest->at = r->at;
+    rest->ended = 0;
+    rest->over = peek(r) != 0xc0;
+    if (rest->over) rest->ended = read_int(r);
+    else skip(r);
+    rest->dropped = read_bool(r);
+    rest->number = read_int(r);
+    rest->activity_at = r->at;
+    skip(r);
+    rest->session_start = read_int(r);
+    rest->orders_at = r->at;
+    rest->ordered = peek(r) != 0xc0;
+    skip(r);
+    rest->base_at = r->at;
+    skip(r);
+    rest->pending_at = r->at;
+    rest->pending = read_bin(r, &rest->pending_size);
+    rest->count = read_int(r);
+    rest->newest = read_int(r);
+    rest->floor_at = r->at;
+    rest->cut = peek(r) != 0xc0;
+    skip(r);
+    rest->due_at = r->at;
+    read_int(r);
+    rest->end = r->at;
+}
+
+/* Whether the event comes in order, and for the first time. `fresh`: nothing pends that could still be changed, and the walk so far is the base. */
+static int is_next(Plan *plan, Said *said, Rest *rest, int64_t horizon, int *fresh) {
+    *fresh = rest->newest < horizon || rest->count < 1;
+    if (rest->cut || rest->count < 0) return 0;
+    if (*fresh) return 1;
+    return rest->count < plan->most && said->ts > rest->newest && !contains(rest->pending, rest->pending_size, said->event_id, said->event_id_size);
+}
+
+/* The unit's head, up to what stands of the funnel before its attempt. */
+static void put_front(Writer *w, Said *said, const Found *found, int64_t wake, int quiet) {
+    put(w, found->packed, found->offset_at - found->packed);
     put_int(w, said->offset);
     put_int(w, wake);
     put_bool(w, quiet);
-    if (plan->converts) {
-        put(w, rest, attempt_at - rest);
+    put(w, found->wake_end, found->attempt_at - found->wake_end);
+}
+
+/* From the orders on: this event pends now. `enters`: it brought a stage, whose order is the first. */
+static void put_back(Writer *w, Plan *plan, Said *said, const Found *found, const Rest *rest, int fresh, int enters, int64_t due) {
+    if (said->order != NULL && enters) put_order(w, said);
+    else put(w, rest->orders_at, rest->base_at - rest->orders_at);
+    if (fresh) {
+        put_bin_head(w, rest->base_at - found->walk_at);
+        put(w, found->walk_at, rest->base_at - found->walk_at);
+    } else put(w, rest->base_at, rest->pending_at - rest->base_at);
+    put_pending(w, plan, said, rest->pending, fresh ? 0 : rest->pending_size);
+    put_int(w, fresh ? 1 : rest->count + 1);
+    put_int(w, said->ts);
+    put(w, rest->floor_at, rest->due_at - rest->floor_at);
+    put_int(w, due);
+    put(w, rest->end, found->end - rest->end);
+}
+
+static Py_ssize_t room_for_state(const Found *found, Said *said) {
+    return 2 * (found->end - found->packed) + 384 + said->event_id_size + said->dims_size * 2 + 2 * said->money_size;
+}
+
+/* An event of the first stage, of a unit whose last attempt in the funnel has ended. As `begin`. */
+static int begin_again(Plan *plan, Said *said, Reader *r, const Found *found, int64_t horizon, Told *told, Writer *w) {
+    Rest rest;
+    int fresh;
+    skip(r); /* no attempt */
+    read_rest(r, &rest);
+    if (r->odd || plan->level != 0 || !is_next(plan, said, &rest, horizon, &fresh) || (said->money_size > 1 && rest.ordered)) return 0;
+    int64_t deadline = said->ts + plan->window, wake = found->wake;
+    told->due = 0; /* it is in the calendar, and no later */
+    if (deadline + plan->lateness < wake) wake = told->due = deadline + plan->lateness;
+    if (wake == 0) return 0; /* see begin */
+    open_attempt(plan, said, told);
+    if (rest.over && said->ts <= rest.ended + plan->window) {
+        told->number = rest.number + 1;
+        told->recovered = rest.dropped;
+    }
+    told->session_start = rest.session_start;
+    w->at = w->start;
+    if (!ready(w, room_for_state(found, said))) return -1;
+    put_front(w, said, found, wake, 0);
+    put_opened(w, plan, said, told);
+    put(w, rest.at, rest.orders_at - rest.at);
+    put_back(w, plan, said, found, &rest, fresh, 1, deadline);
+    return 1;
+}
+
+/* Any event of a unit whose attempt is open, in order: it reaches a stage, or moves there and reaches nothing new (back, forward again, past
+ * one that is required), or stays: `advance` of walk.py. Or the next attempt's first. As `begin`. `alone`: this is the event's only funnel. */
+static int advance(
+    Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int64_t horizon, int before, int alone, Told *told, Writer *w) {
+    Reader reader = {packed, packed + packed_size, 0}, *r = &reader;
+    int level = plan->level;
+    Found found;
+    if (!find(plan, said, r, before, &found)) return 0;
+    if (peek(r) == 0xc0) return begin_again(plan, said, r, &found, horizon, told, w);
+    Place consent_at;
+    if (!read_attempt(r, told, &consent_at)) return 0;
+    Chains starts, times;
+    Place chains_at = r->at;
+    if (!read_chains(r, &starts) || !read_chains(r, &times) || times.count != starts.count) return 0;
+    Place chains_end = r->at;
+    told->reached = read_int(r);
+    int64_t highest = read_int(r), current = read_int(r);
+    int known = told->reached >> level & 1;
+    if (highest != starts.count - 1 || current < 0 || current >= PyTuple_Size(plan->names) || known < (level == 0)) return 0;
+    int64_t deadline = read_int(r), now = said->ts - told->entry;
+    Place reason_at = r->at;
+    skip(r); /* why it would end */
+    Rest rest;
+    int fresh;
+    read_rest(r, &rest);
+    told->session_start = rest.session_start;
+    if (r->odd || deadline < said->ts || !is_next(plan, said, &rest, horizon, &fresh)) return 0;
+    int source = level == 0 ? 0 : source_of(plan, &starts, now), enters = source >= 0 && !known, ends = enters && plan->converts;
+    if (enters && said->money_size > 1 && rest.ordered) return 0;
+    int quiet = ends && found.only && alone; /* nothing will be left to do but forget the unit */
+    int64_t wake = found.wake, over = said->ts + plan->window;
+    told->due = 0; /* it is in the calendar, and no later */
+    if (quiet && wake != over + plan->lateness) wake = told->due = over + plan->lateness;
+    if (quiet && wake == 0) return 0; /* see begin */
+    told->from = PyTuple_GetItem(plan->names, (Py_ssize_t)current);
+    told->what = enters ? ENTER : level == current ? NOTHING : MOVE;
+    told->direction = enters || (known && level > current) ? FORWARD : level < current ? BACK : SKIP;
+    told->duration = enters ? now - times.of[source] : -1;
+    if (enters) told->reached |= (int64_t)1 << level;
+    if (enters && highest < level) highest = level;
+    if (level == 0) deadline = over;
+
+    w->at = w->start;
+    if (!ready(w, room_for_state(&found, said))) return -1;
+    put_front(w, said, &found, wake, quiet);
+    if (ends) {
         put_nil(w);
         put_int(w, said->ts);
         put_bool(w, 0);
         put_int(w, told->number);
-        put(w, activity_at, orders_at - activity_at);
+        put(w, rest.activity_at, rest.orders_at - rest.activity_at);
     } else {
-        put(w, rest, consent_at - rest);
+        put(w, found.attempt_at, consent_at - found.attempt_at);
         put_bool(w, said->consent < 0 ? told->consent : said->consent);
-        put_chains(w, plan, &starts, start);
-        put_chains(w, plan, &times, time);
+        if (source >= 0) {
+            put_chains(w, plan, &starts, level == 0 ? now : starts.of[source]);
+            put_chains(w, plan, &times, now);
+        } else put(w, chains_at, chains_end - chains_at);
         put_int(w, told->reached);
         put_int(w, highest);
-        put_int(w, current);
+        put_int(w, level);
         put_int(w, deadline);
         if (level == 0) put_int(w, 0); /* the window of the newest chain */
-        else put(w, reason_at, reason_end - reason_at);
-        put(w, reason_end, orders_at - reason_end);
+        else put(w, reason_at, rest.at - reason_at);
+        put(w, rest.at, rest.orders_at - rest.at);
     }
-    if (said->order != NULL && !stays) put_order(w, said);
-    else put(w, orders_at, base_at - orders_at);
-    if (fresh) {
-        put_bin_head(w, base_at - walk_at);
-        put(w, walk_at, base_at - walk_at);
-    } else put(w, base_at, pending_at - base_at);
-    put_pending(w, plan, said, pending, fresh ? 0 : size);
-    put_int(w, fresh ? 1 : count + 1);
-    put_int(w, said->ts);
-    put(w, floor_at, due_at - floor_at);
-    put_int(w, plan->converts ? said->ts + plan->window : deadline);
-    put(w, others_at, packed + packed_size - others_at);
+    put_back(w, plan, said, &found, &rest, fresh, enters, ends ? over : deadline);
     return 1;
 }
 

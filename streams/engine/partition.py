@@ -24,6 +24,7 @@ from streams.engine.tally import Tally
 from streams.engine.unit import apply
 from streams.engine.units import META, Made, Units, check_format
 from streams.engine.usual import Alike, Readable, Usual, gathered, reading, recent, usual
+from streams.engine.walk import KIND_END
 
 if TYPE_CHECKING:
     from streams.engine import _usual
@@ -154,7 +155,7 @@ class Partition:
             self.meta.offset,
             clock.watermark,
             clock.floor,
-            units.endings if units.settles_usually else None,
+            units.endings or None,
             wakes.near,
             wakes.edge,
             cast("_usual.Recent", self.recent),
@@ -325,7 +326,7 @@ class Partition:
         for place, count in stayed:
             self.counts[place].matched += count
         for group in alike:
-            if group.shape > 0:
+            if group.row.kind != KIND_END:
                 self.counts[group.place].matched += len(group.dims)
         state, removed, settled = self.units.take_state(self.meta.offset)
         state[META] = pack(self.meta)

@@ -174,17 +174,16 @@ class Units:
         wakes, time = self.wakes, self.clock.watermark
         while time > wakes.soonest:
             wakes.turn(time)
-            if self.settles_usually:
+            if self.settles_usually(offset):
                 settle = cast("Lane", self.lane).settle
                 wakes.add(settle(self.endings, wakes.near, offset, time, self.clock.floor, wakes.edge))
             entry = wakes.first_before(time)
             if entry is not None:
                 self.wake(offset, *entry)
 
-    @property
-    def settles_usually(self) -> bool:
-        """Whether attempts that run out may be ended the usual way: not while an end is taken back, which might be the same."""
-        return bool(self.endings) and not self.out.withdrawn
+    def settles_usually(self, offset: int) -> bool:
+        """Whether attempts that run out with this record may be ended the usual way: not where it took an end back, which might be the same."""
+        return bool(self.endings) and not (self.out.withdrawn and self.out.revision == offset)
 
     def wake_all(self, offset: int) -> None:
         """The same after the floor rose: it may have passed deadlines within the lateness, too."""
@@ -263,7 +262,7 @@ class Units:
         for each in found:
             if each.row.kind == KIND_END:
                 self.open[each.row.funnel] -= len(each.dims)
-            elif each.row.stage == 0:
+            elif each.row.stage == 0 and each.row.kind == KIND_ENTER:
                 self.open[each.row.funnel] += len(each.dims)
         return stayed, found
 

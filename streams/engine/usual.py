@@ -1,4 +1,4 @@
-"""The usual event: a unit's first, or one that goes a stage further or stays where it is, in order. Most are, and `_usual` does them in C:
+"""The usual event: a unit's first, or one of its open attempt that comes in order. Most are, and `_usual` does them in C:
 those of records that nothing is unusual about without decoding them in Python at all.
 
 Without it (no compiler was there when the package was installed) unit.py does all alike, only slower: never with another
@@ -26,10 +26,10 @@ from streams.engine.match import REVENUE, CompiledFunnel, Convert, Matcher
 from streams.engine.recent import Recent, RecentIds
 from streams.engine.state import FORMAT, Money, pack
 from streams.engine.unit import FOLD
-from streams.engine.walk import FORWARD, KIND_END, KIND_ENTER
+from streams.engine.walk import BACK, FORWARD, KIND_END, KIND_ENTER, KIND_MOVE, SKIP
 
 #: What the compiled part offers; to be raised with it, in both places.
-INTERFACE = 6
+INTERFACE = 7
 try:
     from streams.engine import _usual
 except ImportError:
@@ -87,11 +87,10 @@ class Usual(msgspec.Struct, frozen=True):
 class Alike(msgspec.Struct, gc=False):
     """Rows of usual events that differ in nothing that counts but breakdown, duration and money, all of one minute of event time.
 
-    `place`: of the funnel in its log. `shape`: the levels reached, doubled, one more if recovered; negative: an end. `row`: one of
-    them; `dims`: packed; `durations`: ms; `money`: packed, of those that have some, with their dims."""
+    `place`: of the funnel in its log. `row`: one of them; `dims`: packed; `durations`: ms, of stages reached; `money`: packed, of those
+    that have some, with their dims."""
 
     place: int
-    shape: int
     row: Row
     dims: list[bytes]
     durations: list[int]
@@ -107,9 +106,9 @@ class Alike(msgspec.Struct, gc=False):
         return [_breakdowns[packed] for packed in self.dims]
 
 
-def alike(place: int, shape: int, row: bytes, *gathered: Any) -> Alike:
+def alike(place: int, row: bytes, *gathered: Any) -> Alike:
     """As the compiled part gives them: `row` is packed."""
-    return Alike(place, shape, _decode_row(row), *gathered)
+    return Alike(place, _decode_row(row), *gathered)
 
 
 def usual(matcher: Matcher) -> Usual | None:
@@ -145,8 +144,8 @@ def plan_of(
     optional = sum(1 << place for place, left_out in enumerate(funnel.optional) if left_out)
     return _usual.Plan(
         level, level == funnel.last, FORMAT, funnel.tag, funnel.window, funnel.lateness, FOLD, funnel.salt.encode(), place,
-        fields, convert, dropped, optional, tuple(map(pack, funnel.levels[:level])), pack(funnel.name) + pack(funnel.version), pack(KIND_ENTER) + name,
-        name, pack(FORWARD) + pack(""), pack(KIND_END) + pack(""), name + name,
+        fields, convert, dropped, optional, tuple(map(pack, funnel.levels)), pack(funnel.name) + pack(funnel.version), name, pack(KIND_ENTER) + name,
+        pack(KIND_MOVE), pack(KIND_END) + pack(""), *(pack(direction) + pack("") for direction in (FORWARD, SKIP, BACK)),
     )  # fmt: skip
 
 

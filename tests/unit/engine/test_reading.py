@@ -28,7 +28,7 @@ from streams.engine import partition as partition_module
 from streams.engine.match import ID_OF, CompiledFunnel, no_rates
 from streams.engine.partition import Partition
 from streams.engine.usual import Readable
-from tests.unit.engine.both_ways import Both, Side, in_cents, needs_compiled
+from tests.unit.engine.both_ways import Both, Side, in_cents, in_order, needs_compiled
 from tests.unit.engine.feeding import event, funnel, stage
 
 pytestmark = needs_compiled
@@ -413,6 +413,86 @@ def test_events_that_stay_need_no_python() -> None:
     both.compare_counters()
     assert both.quick.left == 3  # the first of each name
     assert both.quick.partition.counts[0].matched == step
+
+
+def test_moves_need_no_python() -> None:
+    """Back, forward again, past a stage that is required, and a drop-off where the visitor had gone back to."""
+    both, step = BothReadings(*shop()), 0
+    record = (
+        b'{"event":"%c","event_id":"e%d","timestamp":%d,"session_id":"u%d","channel":"p","revenue":5,"currency":"EUR"}'
+    )
+    rows: Counter[tuple[str, str, str, str]] = Counter()
+    for chunk in range(20):
+        records = []
+        for unit in range(chunk * 20, chunk * 20 + 20):
+            for name in (b"ababac", b"abac", b"acbac", b"acac")[unit % 4]:
+                records.append((b"u%d" % unit, record % (name, step, T0 + step * 400, unit)))
+                step += 1
+        both.feed_records(records)
+        quick, general = both.quick.chunk(), both.general.chunk()
+        assert in_order(quick.rows) == in_order(general.rows)
+        rows.update((row.kind, row.from_stage, row.to_stage, row.direction) for row in quick.rows if row.funnel == "f")
+    both.chunk().compare_counters()
+    assert both.quick.left == 3  # the first of each name
+    assert rows["move", "B", "A", "back"] > 190
+    assert rows["move", "A", "B", "forward"] == 100
+    assert rows["move", "A", "C", "skip"] > 290
+    assert rows["move", "C", "A", "back"] > 90
+    assert rows["enter", "C", "B", "forward"] == 100  # there by a skip
+    assert rows["end", "C", "A", ""] > 0
+
+
+def test_the_next_attempt_needs_no_python() -> None:
+    """After a drop-off, and after a conversion; so long after it that it is the first again, too."""
+    both, step = BothReadings(*shop(window=9_000, lateness=2_000)), 0
+    record = (
+        b'{"event":"%c","event_id":"e%d","timestamp":%d,"session_id":"u%d","channel":"p","revenue":5,"currency":"EUR"}'
+    )
+    begun: Counter[tuple[int, bool]] = Counter()
+    for name in b"ab" + b"x" * 7 + b"abca" + b"x" * 40 + b"ab":
+        records = []
+        for unit in range(20):
+            records.append((b"u%d" % unit, record % (name, step, T0 + step * 100, unit)))
+            step += 1
+        both.feed_records(records)
+        quick, general = both.quick.chunk(), both.general.chunk()
+        assert in_order(quick.rows) == in_order(general.rows)
+        begun.update((row.attempt, row.recovered) for row in quick.rows if row.kind == "enter" and row.stage == 0)
+    both.chunk().compare_counters()
+    assert both.quick.left == 4  # the first of each name
+    assert begun == {(1, False): 40, (2, True): 20, (3, False): 20}
+
+
+def test_a_correction_leaves_what_ends_later_to_no_python() -> None:
+    """An end may be taken back and written anew with one record; those of the records after it are others."""
+    both, woken = BothReadings(*shop(window=9_000, lateness=5_000)), 0
+    record = (
+        b'{"event":"%c","event_id":"e%d","timestamp":%d,"session_id":"u%d","channel":"p","revenue":5,"currency":"EUR"}'
+    )
+    units = both.quick.partition.units
+    general = units.wake
+
+    def wake(*entry: Any) -> None:
+        nonlocal woken
+        woken += 1
+        general(*entry)
+
+    units.wake = wake  # type: ignore[method-assign]
+    records: list[tuple[bytes, bytes]] = []
+
+    def send(name: bytes, step: int, late: int = 0) -> None:
+        told = record % (name, len(records), T0 + step * 100 - late, step)
+        records.append((b"u%d" % step, told))
+
+    for step in range(600):
+        send(b"a", step, 2)
+        if step % 50 == 49:
+            send(b"c", step)
+            send(b"b", step, 1)  # the step before it, after all
+    both.feed_records(records).chunk().compare_counters()
+    assert both.ends > 400
+    assert both.quick.left >= 600 // 50
+    assert woken == 0
 
 
 def test_bots_are_counted_without_python() -> None:

@@ -35,7 +35,7 @@ ALL = "all"
     "--document", "path", type=click.Path(path_type=Path), help=f"Written there (default: docs/{DOCUMENT.name})."
 )
 def main(names: tuple[str, ...], quick: bool, rate: float | None, attempts: int | None, path: Path | None) -> None:  # noqa: FBT001  (a flag)
-    """Memory, latency, recovery, rebalances, scale, a small site, the sink. All of them (default) take about half an hour."""
+    """Memory, latency, recovery, rebalances, scale, a small site, the sink. All of them (default) take about three quarters of an hour."""
     plan = QUICK if quick else FULL
     plan = msgspec.structs.replace(plan, rate=rate or plan.rate, attempts=attempts or plan.attempts)
     wanted = [name for name in EXPERIMENTS if not names or ALL in names or name in names]

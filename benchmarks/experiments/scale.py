@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from functools import partial
 from statistics import median
 from typing import NamedTuple
 
@@ -25,8 +26,18 @@ DIMENSIONS = ("channel", "device")
 DEARER = 1.15
 
 
+class Team(NamedTuple):
+    """So many workers. `in_turn`: one at a time, so that each has a core to itself, as one worker has."""
+
+    workers: int
+    in_turn: bool
+
+    def __str__(self) -> str:
+        return f"{self.workers}, in turn" if self.in_turn else str(self.workers)
+
+
 class Run(NamedTuple):
-    """`cost`: µs of CPU per event, of all workers. `speed`: events a second."""
+    """`cost`: µs of CPU per event, of all workers. `speed`: events a second, where they ran at once."""
 
     cost: float
     speed: float
@@ -36,52 +47,64 @@ def run(place: Place, plan: Plan) -> Outcome:
     """Workers first, then the costs. Raises SinkError if a process fails, AssertionError if events were not counted once."""
     figures: list[Figure] = []
     rows, lines = [], []
-    for (kind, partitions), rounds in _rounds(place, plan).items():
+    one, *others = plan.worker_counts
+    teams = [Team(one, in_turn=False), *(Team(count, in_turn) for count in others for in_turn in (True, False))]
+    for (kind, partitions), rounds in _rounds(place, plan, teams).items():
         points: list[tuple[float, float]] = []
-        for number, count in enumerate(plan.worker_counts):
+        for number, team in enumerate(teams):
             cost, speed = median(runs[number].cost for runs in rounds), median(runs[number].speed for runs in rounds)
             against = [runs[number].cost / runs[0].cost for runs in rounds]
             rows.append(
-                cells(kind, partitions, count, cost, median(against), f"{min(against):.2f} … {max(against):.2f}", speed)
-            )
-            name = f"scale_{kind}_{count}_workers_{partitions}_partitions"
+                cells(
+                    kind, partitions, str(team), cost, median(against), f"{min(against):.2f} … {max(against):.2f}",
+                    "" if team.in_turn else speed,
+                )
+            )  # fmt: skip
+            name = f"scale_{kind}_{team.workers}_workers_{partitions}_partitions{'_in_turn' * team.in_turn}"
             figures.append(Figure(f"{name}_cpu_per_event", cost, "us"))
             if number:
-                figures.append(Figure(f"{name}_cost_ratio", median(against), "times", bar=DEARER))
-            points.append((float(count), cost))
+                figures.append(Figure(f"{name}_cost_ratio", median(against), "times", DEARER if team.in_turn else None))
+            if team.in_turn or not number:
+                points.append((float(team.workers), cost))
         lines.append(Line(f"{kind}, {partitions} partitions", tuple(points)))
     columns = ("events", "partitions", "workers", "µs of CPU per event", "against one", "in the rounds", "events/s")
     more, tables, charts = costs.run(plan, place.directory)
-    picture = Chart("scale-workers", "CPU per event by workers", "workers", "µs per event", tuple(lines))
+    picture = Chart(
+        "scale-workers", "CPU per event by workers, each with a core", "workers", "µs per event", tuple(lines)
+    )
     return Outcome(
         "scale", "Scale",
         f"Workers: {plan.scale_events:,} events are appended to a topic that so many workers share, who stand still meanwhile; CPU of all of them, from then until all offsets are committed, by events. "
         f"Medians of {plan.scale_rounds} rounds; *against one worker*: within a round, whose runs follow each other, since the machine's own pace changes by a third in minutes. "
-        "(More workers than cores share these: look at CPU, not at events a second.) *In process*: the engine's parts without Kafka, "
+        "*In turn*: the workers go on one after the other, each until its partitions are done, so that each has a core to itself beside the broker's, as one worker has; "
+        "else all at once, on as many cores as the machine has: beyond these they wait for one another, and share the caches. *In process*: the engine's parts without Kafka, "
         f"which is reading (of a source keyed by the session), funnels, state, encoding of rows, counters; medians over chunks of {costs.CHUNK:,} events.",
         (*figures, *more), (Table("workers", columns, tuple(rows)), *tables), (picture, *charts),
     )  # fmt: skip
 
 
-def _rounds(place: Place, plan: Plan) -> dict[tuple[str, int], list[list[Run]]]:
-    """By kind of events and partitions: of each round the runs, by count of workers."""
+def _rounds(place: Place, plan: Plan, teams: list[Team]) -> dict[tuple[str, int], list[list[Run]]]:
+    """By kind of events and partitions: of each round the runs, by team."""
     found: dict[tuple[str, int], list[list[Run]]] = {}
     for number in range(plan.scale_rounds):
         for kind, walks in (("dense", DENSE), ("realistic", REALISTIC)):
             for partitions in plan.partition_counts:
-                runs = [measure(place, plan, kind, walks, count, partitions, number) for count in plan.worker_counts]
+                runs = [measure(place, plan, kind, walks, team, partitions, number) for team in teams]
                 found.setdefault((kind, partitions), []).append(runs)
     return found
 
 
 def measure(
-    place: Place, plan: Plan, kind: str, walks: tuple[Walk, ...], count: int, partitions: int, number: int
+    place: Place, plan: Plan, kind: str, walks: tuple[Walk, ...], team: Team, partitions: int, number: int
 ) -> Run:
     """From the first event to the last."""
     dimensions = DIMENSIONS if kind == "realistic" else ()
     funnels = "".join(definition(walk, window="2m", lateness="10s", dimensions=dimensions) for walk in walks)
-    site = place.site(f"scale-{kind}-{partitions}-{count}-{number}", funnels, partitions=partitions)
-    configs = [site.config(number) for number in range(count)]
+    name = f"scale-{kind}-{partitions}-{team.workers}-{team.in_turn}-{number}"
+    site = place.site(
+        name, funnels, partitions=partitions, kafka='session_timeout = "5m"\n'
+    )  # longer than any is halted
+    configs = [site.config(number) for number in range(team.workers)]
     workers: list[Running] = []
     try:
         workers += [product(config, WORKER) for config in configs]
@@ -101,11 +124,21 @@ def measure(
             lambda number: traffic.event(start + number * 200_000 // plan.scale_events),
         )
         used, began = sum(worker.cpu() for worker in workers), time.time()
-        for worker in workers:
-            worker.go_on()
         with closing(KafkaAdminClient(bootstrap_servers=site.servers)) as admin:
-            # Not by the workers' pages, which cost them time.
-            ended = wait(lambda: set(lags(admin, site.group, [site.topic]).values()) == {0}, *workers, pause=0.2)
+
+            def wait_for(share: int) -> float:
+                """Until so many partitions are done. (Not by the workers' pages, which cost them time.)"""
+                left = partial(lags, admin, site.group, [site.topic])
+                return wait(lambda: list(left().values()).count(0) >= share, *workers, pause=0.2)
+
+            for turn, worker in enumerate(workers, 1):
+                worker.go_on()
+                if team.in_turn:
+                    wait_for(partitions * turn // team.workers)
+                    worker.halt()
+            for worker in workers:
+                worker.go_on()
+            ended = wait_for(partitions)
         took = sum(worker.cpu() for worker in workers) - used
         wait(lambda: counted(configs, walks[0]) >= plan.scale_events, *workers, pause=1.0, longest=30.0)
         assert counted(configs, walks[0]) == plan.scale_events, "not every event was counted once"

@@ -65,9 +65,7 @@ class Lane:
     def rows(self) -> tuple[bytes, bytes, list[tuple[bytes, bytes]]]: ...
     def groups(
         self,
-    ) -> tuple[
-        list[tuple[int, int]], list[tuple[int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]]
-    ]: ...
+    ) -> tuple[list[tuple[int, int]], list[tuple[int, bytes, list[bytes], list[int], list[tuple[bytes, bytes]]]]]: ...
 
 class Reading:
     def __init__(

@@ -477,7 +477,7 @@ def test_a_correction_leaves_what_ends_later_to_no_python() -> None:
         woken += 1
         general(*entry)
 
-    units.wake = wake  # type: ignore[method-assign]
+    units.wake = wake  # type: ignore[method-assign, assignment]
     records: list[tuple[bytes, bytes]] = []
 
     def send(name: bytes, step: int, late: int = 0) -> None:

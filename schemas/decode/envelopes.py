@@ -25,8 +25,9 @@ def is_segment(record: Mapping[str, Any]) -> bool:
 
 def is_native(record: Mapping[str, Any]) -> bool:
     """Whether all is there that an event needs, as the native fast path looks at it: nothing else in the record then says otherwise."""
-    return None not in map(record.get, ("event", "timestamp", "event_id")) and any(
-        record.get(unit) is not None for unit in UNIT_IDS
+    needed = map(record.get, ("event", "timestamp", "event_id"))
+    return all(value not in (None, "") for value in needed) and any(
+        record.get(unit) not in (None, "") for unit in UNIT_IDS
     )
 
 

@@ -49,7 +49,8 @@ static int stays(Place at, Place end) {
     return end - at < 8 || memcmp(at, "0.000000", 8) != 0;
 }
 
-/* Whether this member of a record tells that it may be of another format: `is_cloudevent`, `is_segment` of schemas/decode/envelopes.py. */
+/* Whether this member of a record tells that it may be of another format: `is_cloudevent`, `is_segment` of schemas/decode/envelopes.py. (Where the
+ * format is settled, the record is only read in Python then.) */
 static int is_foreign(const Member *m) {
     static const char *const signs[] = {"specversion", "messageId", "anonymousId", "userId", "originalTimestamp"};
     size_t size = (size_t)(m->key_end - m->key);

@@ -95,21 +95,18 @@ static void forget_groups(Lane *lane) {
     memset(lane->places, 0, sizeof lane->places);
 }
 
-/* The group of the row that was written last, from `begin` on, of what came to pass; NULL on an error. Each is in one of a few places, by what makes it. Where all
- * of them are others', the first is taken over: should the former come again, it is begun anew, and both are counted as one in the end. */
+/* The group of the row that was written last, from `begin` on, of what came to pass; NULL on an error. Each is in one of a few places, by what
+ * makes it, the latest first. The last gives way: should it come again, it is begun anew, and both are counted as one in the end. */
 static Group *group_of(Lane *lane, Plan *plan, int what, PyObject *from, const Told *told, const Said *said, Py_ssize_t begin) {
     int64_t minute = said->ts / 60000 - (said->ts % 60000 < 0);
     int64_t reached = (int64_t)((uint64_t)told->reached << 1 | (unsigned)told->recovered);
     uint64_t print = 0, makes[] = {(uintptr_t)plan >> 4, (uintptr_t)from >> 4, (uint64_t)what, (uint64_t)reached, (uint64_t)minute};
     for (int i = 0; i < 5; i++) print = (print ^ makes[i]) * 0x9e3779b97f4a7c15u;
-    Py_ssize_t *places = &lane->places[(print >> 48) % PLACES * SIDE_BY_SIDE], *place = places;
-    for (int i = 0; i < SIDE_BY_SIDE; i++) {
-        if (places[i] == 0) {
-            place = &places[i];
-            break;
-        }
+    Py_ssize_t *places = &lane->places[(print >> 48) % PLACES * SIDE_BY_SIDE];
+    for (int i = 0; i < SIDE_BY_SIDE && places[i] != 0; i++) {
         Group *group = &lane->groups[places[i] - 1];
-        if (group->plan == plan && group->from == from && group->what == what && group->reached == reached && group->minute == minute) return group;
+        if (group->plan == plan && group->from == from && group->what == what && group->reached == reached && group->minute == minute)
+            return group;
     }
     Group *groups = grown(lane->groups, &lane->group_room, lane->group_count + 1, sizeof *groups);
     if (groups == NULL) return NULL;
@@ -126,7 +123,8 @@ static Group *group_of(Lane *lane, Plan *plan, int what, PyObject *from, const T
     group->money = PyList_New(0);
     lane->group_count++;
     if (group->sample == NULL || group->dims == NULL || group->durations == NULL || group->money == NULL) return NULL;
-    *place = lane->group_count;
+    memmove(places + 1, places, (SIDE_BY_SIDE - 1) * sizeof *places);
+    places[0] = lane->group_count;
     return group;
 }
 

@@ -283,7 +283,7 @@ static Place read_value(int field, Place at, Place end, Limits *limits, Record *
 
 /* 1: read. 0: it is unusual, or no event at all. */
 static int read_record(Place at, Py_ssize_t size, Limits *limits, Habit *habit, Record *record) {
-    Place end = at + size; /* and a zero follows, as after all bytes objects */
+    Place end = at + size; /* and more follows, if only the zero after all bytes objects: what runs past the end is found out below */
     uint64_t seen = 0;
     int wide = 0, field = FIELDS;
     memset(record, 0, sizeof *record);

@@ -314,7 +314,7 @@ static int advance(
     told->reached = read_int(r);
     int64_t highest = read_int(r), current = read_int(r);
     int known = told->reached >> level & 1;
-    if (highest != starts.count - 1 || current < 0 || current >= PyTuple_Size(plan->names) || known < (level == 0)) return 0;
+    if (highest != starts.count - 1 || current < 0 || current >= PyTuple_Size(plan->names) || (level == 0 && !known)) return 0;
     int64_t deadline = read_int(r), now = said->ts - told->entry;
     Place reason_at = r->at;
     skip(r); /* why it would end */

@@ -146,7 +146,8 @@ class Partition:
                 at += 1
 
     def take_usual(self, reading: Reading, records: Records, at: int) -> tuple[int, bool]:
-        """Takes records from there on. The place of the first that was not taken, and whether that is an unusual one."""
+        """Takes records from there on, and ends what runs out with each: none of them is one that Python has done (`settles_usually`). The
+        place of the first that was not taken, and whether that is an unusual one."""
         clock, wakes, units = self.clock, self.wakes, self.units
         at, unusual, offset, watermark, read, repeated, bots, seen, dues = reading.take(
             cast("Lane", units.lane),

@@ -54,6 +54,15 @@ def test_a_record_with_all_that_an_event_needs_is_native(more: dict[str, Any]) -
     assert event == AUTO(json.dumps(BASE | more).encode(), NOW)
 
 
+@pytest.mark.parametrize(
+    "empty", [{"event_id": ""}, {"event_id": "e", "user_id": "", "session_id": None}, {"event_id": None}]
+)
+def test_an_empty_id_makes_no_call_native(empty: dict[str, Any]) -> None:
+    call = {"type": "track", "event": "x", "timestamp": TIME, "messageId": "m", "anonymousId": "a", "session_id": "s"}
+    event = AUTO(json.dumps(call | empty).encode(), NOW)
+    assert (event.event_id, event.visitor_id, event.session_id) == ("m", "a", None)
+
+
 def test_a_segment_track_call() -> None:
     call = {
         "type": "track",

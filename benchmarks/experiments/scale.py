@@ -101,9 +101,8 @@ def measure(
     dimensions = DIMENSIONS if kind == "realistic" else ()
     funnels = "".join(definition(walk, window="2m", lateness="10s", dimensions=dimensions) for walk in walks)
     name = f"scale-{kind}-{partitions}-{team.workers}-{team.in_turn}-{number}"
-    site = place.site(
-        name, funnels, partitions=partitions, kafka='session_timeout = "5m"\n'
-    )  # longer than any is halted
+    # A session outlasts any halt.
+    site = place.site(name, funnels, partitions=partitions, kafka='session_timeout = "5m"\n')
     configs = [site.config(number) for number in range(team.workers)]
     workers: list[Running] = []
     try:

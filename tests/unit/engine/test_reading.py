@@ -45,6 +45,10 @@ assert protect is not None
 PROTECT = protect
 
 
+#: A record of a stage: name, number of the event, time (ms), number of the session.
+STEP = b'{"event":"%c","event_id":"e%d","timestamp":%d,"session_id":"u%d","channel":"p","revenue":5,"currency":"EUR"}'
+
+
 class Got(NamedTuple):
     """A record as it was fetched."""
 
@@ -400,14 +404,11 @@ def test_whatever_records_hold(unit: Unit, settings: dict[str, Any], site: Calla
 def test_events_that_stay_need_no_python() -> None:
     """Ten pages before the product, and three products: the newest chain is the one that goes on, and its window the one that counts."""
     both, step = BothReadings(*shop(window=9_000)), 0
-    record = (
-        b'{"event":"%c","event_id":"e%d","timestamp":%d,"session_id":"u%d","channel":"p","revenue":5,"currency":"EUR"}'
-    )
     for chunk in range(20):
         records = []
         for unit in range(chunk * 20, chunk * 20 + 20):
             for name in (b"aaaaaaaaaabbbc", b"abbbbb", b"aaa")[unit % 3]:
-                records.append((b"u%d" % unit, record % (name, step, T0 + step * 900, unit)))
+                records.append((b"u%d" % unit, STEP % (name, step, T0 + step * 900, unit)))
                 step += 1
         both.feed_records(records).chunk()
     both.compare_counters()
@@ -418,15 +419,12 @@ def test_events_that_stay_need_no_python() -> None:
 def test_moves_need_no_python() -> None:
     """Back, forward again, past a stage that is required, and a drop-off where the visitor had gone back to."""
     both, step = BothReadings(*shop()), 0
-    record = (
-        b'{"event":"%c","event_id":"e%d","timestamp":%d,"session_id":"u%d","channel":"p","revenue":5,"currency":"EUR"}'
-    )
     rows: Counter[tuple[str, str, str, str]] = Counter()
     for chunk in range(20):
         records = []
         for unit in range(chunk * 20, chunk * 20 + 20):
             for name in (b"ababac", b"abac", b"acbac", b"acac")[unit % 4]:
-                records.append((b"u%d" % unit, record % (name, step, T0 + step * 400, unit)))
+                records.append((b"u%d" % unit, STEP % (name, step, T0 + step * 400, unit)))
                 step += 1
         both.feed_records(records)
         quick, general = both.quick.chunk(), both.general.chunk()
@@ -445,14 +443,11 @@ def test_moves_need_no_python() -> None:
 def test_the_next_attempt_needs_no_python() -> None:
     """After a drop-off, and after a conversion; so long after it that it is the first again, too."""
     both, step = BothReadings(*shop(window=9_000, lateness=2_000)), 0
-    record = (
-        b'{"event":"%c","event_id":"e%d","timestamp":%d,"session_id":"u%d","channel":"p","revenue":5,"currency":"EUR"}'
-    )
     begun: Counter[tuple[int, bool]] = Counter()
     for name in b"ab" + b"x" * 7 + b"abca" + b"x" * 40 + b"ab":
         records = []
         for unit in range(20):
-            records.append((b"u%d" % unit, record % (name, step, T0 + step * 100, unit)))
+            records.append((b"u%d" % unit, STEP % (name, step, T0 + step * 100, unit)))
             step += 1
         both.feed_records(records)
         quick, general = both.quick.chunk(), both.general.chunk()
@@ -466,9 +461,6 @@ def test_the_next_attempt_needs_no_python() -> None:
 def test_a_correction_leaves_what_ends_later_to_no_python() -> None:
     """An end may be taken back and written anew with one record; those of the records after it are others."""
     both, woken = BothReadings(*shop(window=9_000, lateness=5_000)), 0
-    record = (
-        b'{"event":"%c","event_id":"e%d","timestamp":%d,"session_id":"u%d","channel":"p","revenue":5,"currency":"EUR"}'
-    )
     units = both.quick.partition.units
     general = units.wake
 
@@ -481,7 +473,7 @@ def test_a_correction_leaves_what_ends_later_to_no_python() -> None:
     records: list[tuple[bytes, bytes]] = []
 
     def send(name: bytes, step: int, late: int = 0) -> None:
-        told = record % (name, len(records), T0 + step * 100 - late, step)
+        told = STEP % (name, len(records), T0 + step * 100 - late, step)
         records.append((b"u%d" % step, told))
 
     for step in range(600):
@@ -518,14 +510,11 @@ def test_bots_are_counted_without_python() -> None:
 def test_events_of_several_funnels_need_no_python() -> None:
     """Entered, gone on in and converted by one event, which some of its funnels may have begun earlier or ended already."""
     both, step = BothReadings(*crowd(dimensions=("channel",))), 0
-    text = (
-        b'{"event":"%c","event_id":"e%d","timestamp":%d,"session_id":"u%d","channel":"p","revenue":5,"currency":"EUR"}'
-    )
     for chunk in range(30):
         records = []
         for unit in range(chunk * 40, chunk * 40 + 40):
             for name in (b"abc", b"ab", b"a")[unit % 3]:
-                records.append((b"u%d" % unit, text % (name, step, T0 + step * 900, unit)))
+                records.append((b"u%d" % unit, STEP % (name, step, T0 + step * 900, unit)))
                 step += 1
         both.feed_records(records).chunk()
     both.compare_counters()

@@ -101,12 +101,8 @@ def test_no_damaged_state_brings_it_down() -> None:
                     damaged = bytearray(state)
                     damaged[place] = value
                     done_by(usual, bytes(damaged), *said)
-    assert done == {
-        "a": 9,
-        "b": 6,
-        "c": 6,
-        "d": 6,
-    }  # unharmed, each does what it should: all but the first begins nothing
+    # Unharmed, each does what it should: all but the first begins nothing.
+    assert done == {"a": 9, "b": 6, "c": 6, "d": 6}
 
 
 def test_nor_does_any_other_bytes() -> None:

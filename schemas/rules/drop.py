@@ -20,9 +20,9 @@ import msgspec
 
 from schemas.metrics import SITE
 from schemas.rules import names as n
-from schemas.rules.model import Record
+from schemas.rules.model import Record, Scale
 from schemas.rules.promql import lines, select
-from schemas.rules.windows import NOT_CROSSED, PARTS, PRESENCE, SUSPECT
+from schemas.rules.windows import NOT_CROSSED, PARTS, PRESENCE, SETTLED, SUSPECT
 
 HEALTHY = 0.90
 
@@ -111,7 +111,7 @@ def recovery(site: str) -> list[Record]:
     ]
 
 
-def live(site: str) -> list[Record]:
+def live(site: str, scale: Scale) -> list[Record]:
     """The best score that no recovery has ended, and what follows from its window."""
     score, length = select(n.SCORE, **{SITE: site}), select(n.WINDOW_SECONDS, **{SITE: site})
     expected = select(n.EXPECTED, **{SITE: site})
@@ -128,7 +128,7 @@ def live(site: str) -> list[Record]:
             f"topk by ({n.SEGMENT}) (1, {select(n.STANDING, **{SITE: site})} - {_ON_WINDOW} group_left () 1e-12 * {length})",
         ),
         Record(
-            n.START, f"time() - max by ({n.SEGMENT}) (0 * {alive} + {_ON_WINDOW} group_left () {length})"
+            n.START, f"time() - {scale.seconds(SETTLED)} - max by ({n.SEGMENT}) (0 * {alive} + {_ON_WINDOW} group_left () {length})"
         ),
         Record(n.SINCE_OBSERVED, of_its_window(n.OBSERVED)),
         Record(n.SINCE_EXPECTED, of_its_window(n.EXPECTED)),

@@ -23,13 +23,17 @@ class Scale(msgspec.Struct, frozen=True):
         if not 1 <= self.factor <= LARGEST_SCALE:
             raise ConfigError("--time-scale", f"{self.factor} is out of range", f"write 1 to {LARGEST_SCALE}")
 
+    def milliseconds(self, milliseconds: int) -> int:
+        """A duration in whole ms, as the rules have it."""
+        return max(1, round(milliseconds / self.factor))
+
     def duration(self, milliseconds: int) -> str:
-        """A duration as PromQL and rule files write it: `1h30m`."""
-        return format_duration(max(1, round(milliseconds / self.factor)))
+        """The same as PromQL and rule files write it: `1h30m`."""
+        return format_duration(self.milliseconds(milliseconds))
 
     def seconds(self, milliseconds: int) -> str:
-        """A duration as a number of seconds, for what is compared with `time()`."""
-        return f"{max(1, round(milliseconds / self.factor)) / SECOND:g}"
+        """The same as a number of seconds, for what is compared with `time()`."""
+        return f"{self.milliseconds(milliseconds) / SECOND:g}"
 
 
 class Links(msgspec.Struct, frozen=True):

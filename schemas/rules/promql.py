@@ -31,8 +31,8 @@ def net_increase(metric: Metric, labels: str, over: str, **equal: str) -> str:
     return f"sum by ({labels}) (\n  {counted}\n  or -{back}\n)"
 
 
-def net_step(metric: Metric, labels: str, step: str, site: dict[str, str]) -> str:
-    """What `metric` counted, minus what was taken back, in the last `step`, by `labels`, summed over workers.
+def net_step(metric: Metric, labels: str, since: str, until: str, site: dict[str, str]) -> str:
+    """What `metric` counted, minus what was taken back, from `since` to `until` ago, by `labels`, summed over workers.
 
     Differences of one moment to the next telescope: no count falls between two evaluations, as it would with
     `increase()` of a range that holds few scrapes. `>= 0` leaves out a counter that began anew; a series seen for the
@@ -40,8 +40,8 @@ def net_step(metric: Metric, labels: str, step: str, site: dict[str, str]) -> st
     """
     counted, back = select(metric, **site), select(RETRACTED, **site, **{COUNTER: metric.name})
     return (
-        f"sum by ({labels}) (\n  ({counted} - {counted} offset {step}) >= 0\n"
-        f"  or -(({back} - {back} offset {step}) >= 0)\n)"
+        f"sum by ({labels}) (\n  ({counted} offset {until} - {counted} offset {since}) >= 0\n"
+        f"  or -(({back} offset {until} - {back} offset {since}) >= 0)\n)"
     )
 
 

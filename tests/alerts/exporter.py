@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import ThreadingHTTPServer
 
 import msgspec
@@ -24,9 +25,10 @@ class Speeds(msgspec.Struct, frozen=True):
 
 
 class Exporter(Loopback):
-    """Serves /metrics on loopback. `change(speeds)`: from now on. `restart()`: every counter begins anew."""
+    """Serves /metrics on loopback. `change(speeds)`: from now on. `restart()`: every counter begins anew. `busy`: seconds that an
+    answer takes."""
 
-    def __init__(self, speeds: Speeds) -> None:
+    def __init__(self, speeds: Speeds, busy: float = 0.0) -> None:
         self._lock = threading.Lock()
         self._speeds, self._since = speeds, time.monotonic()
         self._counted: dict[tuple[str, Segment], float] = {}
@@ -35,11 +37,13 @@ class Exporter(Loopback):
         class Answer(Quiet):
             def do_GET(self) -> None:  # noqa: N802 - the base class calls it so
                 body = exporter.text().encode()
+                time.sleep(busy)
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                with suppress(BrokenPipeError):  # who asked has ended
+                    self.wfile.write(body)
 
         super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), Answer))
 

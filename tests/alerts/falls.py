@@ -65,7 +65,8 @@ def _fall_across_restart() -> Scenario:
     observed = {WHOLE: (Phase(60, 10), Phase(40, 7), Phase(60, 7, reset=True))}
     expected = {WHOLE: (Phase(60, 10), Phase(40, 10), Phase(60, 10, reset=True))}
     scraped = (*background(160), *checkout(observed, expected))
-    return Scenario("fall-across-restart", scraped, (Moment(101, ()), Moment(150, (DROP,))), groups=FALLS)
+    looks = (Moment(102, ()), Moment(125, (DROP,)), Moment(150, (DROP,)))
+    return Scenario("fall-across-restart", scraped, looks, groups=FALLS)
 
 
 def _twelve_visitors() -> Scenario:

@@ -81,6 +81,9 @@ class Scenario(msgspec.Struct, frozen=True):
         return fired | ({self.silent} if self.silent else set())
 
 
+#: Minutes after a scrape that a rule counts it, where both come at full minutes: a step ends before it is looked at.
+LATER = 1
+
 #: What the expectations look at: enough to tell who is hit and who is told.
 SHOWN = (
     "alertname", "severity", "funnel_site", "funnel", "funnel_stage", "next_stage", "dimension", "value", "team",

@@ -44,15 +44,22 @@ class Prometheus:
         except OSError:
             return None
 
-    def ask(self, expression: str) -> list[tuple[Labels, float]]:
-        """What an expression is now, by its labels."""
-        text = self.get("/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
-        found = json.loads(text)["data"]["result"] if text else []
-        return [(one["metric"], float(one["value"][1])) for one in found]
+    def ask(self, expression: str, at: float | None = None) -> list[tuple[Labels, float]]:
+        """What an expression is now, or was at a time (seconds since 1970), by its labels."""
+        return [(one["metric"], float(one["value"][1])) for one in self._results(expression, at)]
 
-    def number(self, expression: str) -> float | None:
+    def number(self, expression: str, at: float | None = None) -> float | None:
         """The same of what has one value at most."""
-        return next((value for _, value in self.ask(expression)), None)
+        return next((value for _, value in self.ask(expression, at)), None)
+
+    def samples(self, series: str) -> list[tuple[float, float]]:
+        """All that there is of one series: times (seconds since 1970) and values."""
+        return [(float(at), float(value)) for one in self._results(f"{series}[1h]") for at, value in one["values"]]
+
+    def _results(self, expression: str, at: float | None = None) -> list[dict[str, Any]]:
+        asked = {"query": expression} | ({} if at is None else {"time": f"{at:.3f}"})
+        text = self.get("/api/v1/query?" + urllib.parse.urlencode(asked))
+        return list(json.loads(text)["data"]["result"]) if text else []
 
     def firing(self) -> set[str]:
         """Names of the alerts that fire now, the watchdog aside."""
@@ -62,10 +69,13 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(rules: str, factor: int, target: int, manager: int, folder: Path) -> Iterator[Prometheus]:
+def prometheus(
+    rules: str, factor: int, target: int, manager: int, folder: Path, workers: int = 1
+) -> Iterator[Prometheus]:
     """Prometheus with these rules, whose durations are divided by `factor`: two scrapes in each of their minutes. Ended by its own pid.
 
-    Its target, at the port `target`, carries labels `stage` and `site` of its own, as many do.
+    Its target, at the port `target`, carries labels `stage` and `site` of its own, as many do. It is scraped as so many `workers`,
+    each at times of its own.
     """
     often = f"{MINUTE // factor // 2}ms"
     file, config, port = folder / "rules.yml", folder / "prometheus.yml", free_port()
@@ -77,7 +87,11 @@ def prometheus(rules: str, factor: int, target: int, manager: int, folder: Path)
             {
                 "job_name": "funnelwatch",
                 "static_configs": [
-                    {"targets": [f"127.0.0.1:{target}"], "labels": {"stage": "production", "site": "eu"}}
+                    {
+                        "targets": [f"127.0.0.1:{target}"],
+                        "labels": {"stage": "production", "site": "eu", "pod": f"worker-{number}"},
+                    }
+                    for number in range(workers)
                 ],
             }
         ],

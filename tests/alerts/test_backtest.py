@@ -14,10 +14,12 @@ from schemas.metrics import ALL, STAGE_CONVERSIONS, STAGE_EXPECTED_CONVERSIONS
 from schemas.rules import Links, Scale, render, rule_file
 from schemas.rules import names as n
 from schemas.rules.drop import THRESHOLD
+from schemas.rules.model import SECOND
+from schemas.rules.windows import SETTLED
 from schemas.settings.sections import Site
 from streams.backtest.drops import Drops, drops, pages, steps_of
 from tests.alerts.histories import MINUTES, History, histories
-from tests.alerts.promtool import need_promtool, only
+from tests.alerts.promtool import LATER, need_promtool, only
 
 STAGES = 16
 EVERY = 7  # minutes between looks at scores; pages are looked at every minute
@@ -79,7 +81,9 @@ def _document(cases: list[tuple[History, Drops]], rules: Path) -> str:
             (_shown(each), 60.0 * found.window[minute]) for each, found in live if found.window[minute] < MINUTES
         ]
         looks.append(_look(f"round({by_segment} ({n.LIVE}), 0.0001)", minute, scores))
-        looks.append(_look(f"time() - {by_segment} ({n.START}) < {60 * MINUTES}", minute, lengths))
+        looks.append(
+            _look(f"time() - {SETTLED / SECOND:g} - {by_segment} ({n.START}) < {60 * MINUTES}", minute, lengths)
+        )
     test = {"interval": "1m", "input_series": series, "promql_expr_test": looks}
     whole = {"rule_files": [str(rules)], "group_eval_order": order, "evaluation_interval": "1m", "tests": [test]}
     return json.dumps(whole)
@@ -100,4 +104,4 @@ def _values(counter: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
 
 def _look(expression: str, minute: int, samples: list[tuple[str, float]]) -> dict[str, object]:
     expected = [{"labels": labels, "value": value} for labels, value in samples]
-    return {"expr": expression, "eval_time": f"{minute}m", "exp_samples": expected}
+    return {"expr": expression, "eval_time": f"{minute + LATER}m", "exp_samples": expected}

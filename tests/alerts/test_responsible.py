@@ -25,7 +25,7 @@ from schemas.settings.sections import Site
 from sinks.prometheus.labels import EVERYTHING, Segment
 from streams.backtest.drops import steps_of
 from streams.backtest.responsible import posteriors
-from tests.alerts.promtool import needed, only, verdict
+from tests.alerts.promtool import LATER, needed, only, verdict
 from tests.unit.expectation import shop
 from tests.unit.expectation.shop import LEVELS, MINUTE, START, Visit, Worker, visits
 
@@ -180,4 +180,4 @@ def _labels(funnel: str, segment: Segment) -> str:
 
 def _look(expression: str, samples: dict[str, float]) -> dict[str, object]:
     expected = [{"labels": labels, "value": value} for labels, value in samples.items()]
-    return {"expr": expression, "eval_time": f"{LOOK}m", "exp_samples": expected}
+    return {"expr": expression, "eval_time": f"{LOOK + LATER}m", "exp_samples": expected}

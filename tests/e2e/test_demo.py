@@ -31,6 +31,8 @@ from tests.live.chromium import Chromium, find, opened
 pytest.importorskip("chdb", reason="no embedded ClickHouse: chdb is not installed (funnelwatch[embedded])")
 
 PAGE = re.compile(r"PAGE to team shop: purchase: begin_checkout → purchase .*fell")
+#: A page that goes out with a dozen conversions missing may be right and not yet sure.
+RESPONSIBLE = re.compile(r" +responsible: (most likely )?channel×device Paid Social×mobile \(p = ")
 FAULT_AFTER, FAULT_FOR = 20.0, 40.0
 OVER = re.compile(r"  OVER: purchase: begin_checkout → purchase\n")
 WISH = Wish(seed=7, visitors_per_day=200_000.0, fault_after=FAULT_AFTER, fault_for=FAULT_FOR)
@@ -224,7 +226,7 @@ def test_the_story_is_told_and_ctrl_c_leaves_nothing(
     told = installed() is not None
     if told and demo.tells(PAGE):
         page, responsible = demo.said.partition("PAGE to team shop")[2].splitlines()[:2]
-        assert "responsible: channel×device Paid Social×mobile" in responsible
+        assert RESPONSIBLE.match(responsible) is not None, responsible
         line = next(line for line in demo.said.splitlines() if line.endswith(began))
         since = re.search(r"since \w+ \d+ \w+, (\d\d:\d\d)", page)
         assert since is not None, page

@@ -49,12 +49,13 @@ typedef struct {
 /* Units in more funnels than that are left to Python. */
 #define MOST_FUNNELS 64
 
-/* One event in one funnel: what it says to it, what comes of it, and the unit's state then. */
+/* One event in one funnel: what it says to it, and what comes of it. `met`: the unit has been in the funnel before. */
 typedef struct {
     Plan *plan;
+    int met;
     Said said;
     Told told;
-    Writer dims, money, state;
+    Writer dims, money;
 } Move;
 
 typedef struct {
@@ -165,9 +166,8 @@ static int set_number(PyObject *dict, PyObject *key, int64_t number) {
     return !failed;
 }
 
-/* Changes the unit's state to what was written there. */
-static int set_state(Lane *lane, PyObject *key, const Writer *w) {
-    PyObject *state = PyBytes_FromStringAndSize((const char *)w->start, w->at - w->start);
+/* Changes the unit's state; takes it over. 0: an exception is set, and may have been before. */
+static int set_state(Lane *lane, PyObject *key, PyObject *state) {
     if (state == NULL) return 0;
     int failed = PyDict_SetItem(lane->changed, key, state);
     Py_DECREF(state);
@@ -217,7 +217,7 @@ static int count_stay(Lane *lane, int place) {
 }
 
 /* Keeps the state that an event has made of a unit. 0: an exception is set. */
-static int keep_state(Lane *lane, PyObject *key, const Writer *state) {
+static int keep_state(Lane *lane, PyObject *key, PyObject *state) {
     if (!set_state(lane, key, state) || (PySet_Size(lane->unwritten) > 0 && PySet_Discard(lane->unwritten, key) < 0)) return 0;
     if (PyDict_Size(lane->finished) > 0 && PyDict_GetItemWithError(lane->finished, key) != NULL)
         return PyDict_DelItem(lane->finished, key) == 0;
@@ -237,33 +237,80 @@ static int64_t horizon_of(const Plan *plan, int64_t watermark, int64_t floor) {
     return horizon < floor ? floor : horizon;
 }
 
-/* Moves a unit by the first `count` of the lane's moves, in turn: by all of them, or not at all. 1: done, and `due` says when the unit is
- * due, if that is new, else 0. 0: not usual, nothing is changed. -1: an exception is set. */
+/* The move in the funnel with this tag. They mostly come as the unit has its funnels: each is looked for behind the last one first. */
+static Move *move_in(Lane *lane, Py_ssize_t count, int64_t tag, Py_ssize_t *next) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Py_ssize_t at = *next + i < count ? *next + i : *next + i - count;
+        if (lane->moves[at].plan->tag != tag) continue;
+        *next = at + 1;
+        return &lane->moves[at];
+    }
+    return NULL;
+}
+
+/* Writes what becomes of a unit's funnels by the lane's moves, as `move_unit` has them: those that it has been in, in their order, then those that
+ * are new to it. `count`: of the moves; then how many funnels it is in. `wake`, `quiet`: of the unit, then. 0: not usual. -1: an exception is set. */
+static int move_funnels(Lane *lane, const Head *head, int64_t watermark, int64_t floor, Py_ssize_t *count, int64_t *wake, int *quiet) {
+    Writer *w = &state_out;
+    Reader reader = {head->funnels_at, head->end, 0}, *r = &reader;
+    Py_ssize_t moves = *count, left = moves, next = 0;
+    for (Py_ssize_t i = 0; i < moves; i++) lane->moves[i].met = 0;
+    for (Py_ssize_t i = 0; i < head->funnels && left > 0; i++) {
+        Place at = r->at;
+        Move *m = move_in(lane, moves, read_int(r), &next);
+        if (m == NULL) {
+            skip(r);
+            if (r->odd) return 0;
+            put(w, at, r->at - at);
+            continue;
+        }
+        int64_t horizon = horizon_of(m->plan, watermark, floor);
+        int usual = m->met ? 0 : advance(m->plan, &m->said, r, at, horizon, head->funnels == 1 && moves == 1, wake, quiet, &m->told, w);
+        if (usual <= 0) return usual;
+        m->met = 1;
+        left--;
+    }
+    *count = head->funnels + left;
+    if (left == 0) {
+        put(w, r->at, r->end - r->at);
+        return 1;
+    }
+    if (r->at != r->end || *count > 60000) return 0;
+    for (Py_ssize_t i = 0; i < moves; i++) {
+        Move *m = &lane->moves[i];
+        if (m->met) continue;
+        if (m->plan->level != 0) return 0;
+        if (!begin(m->plan, &m->said, wake, &m->told, w)) return -1;
+    }
+    return 1;
+}
+
+/* Moves a unit by the first `count` of the lane's moves, each in a funnel of its own: by all of them, or not at all. 1: done, and `due` says when
+ * the unit is due, if that is new, else 0. 0: not usual, nothing is changed. -1: an exception is set. */
 static int move_unit(Lane *lane, Py_ssize_t count, int64_t watermark, int64_t floor, PyObject *key, int64_t *due) {
     PyObject *held = state_of(lane, key);
     if (held == NULL && PyErr_Occurred()) return -1;
     char *before = NULL;
-    Py_ssize_t size = 0;
+    Py_ssize_t size = 0, funnels = count;
     if (held != NULL && PyBytes_AsStringAndSize(held, &before, &size) < 0) return -1;
-    Place packed = (Place)before;
-    *due = 0;
-    for (int i = 0; i < count; i++) {
-        Move *m = &lane->moves[i];
-        Plan *plan = m->plan;
-        int64_t horizon = horizon_of(plan, watermark, floor);
-        if (m->said.ts < horizon) return 0;
-        int usual = plan->level == 0 ? begin(plan, &m->said, packed, size, i, &m->told, &m->state) : 0;
-        if (usual == 0 && packed != NULL) usual = advance(plan, &m->said, packed, size, horizon, i, count == 1, &m->told, &m->state);
-        if (usual <= 0) return usual;
-        if (m->told.due != 0) *due = m->told.due; /* sooner than those before */
-        packed = m->state.start;
-        size = m->state.at - packed;
-    }
+    Said *said = &lane->moves[0].said;
+    Head head = {.format = lane->moves[0].plan->format, .offset = INT64_MIN, .wake = NEVER_DUE};
+    int quiet = 0;
+    for (Py_ssize_t i = 0; i < count; i++)
+        if (said->ts < horizon_of(lane->moves[i].plan, watermark, floor)) return 0;
+    if (before != NULL && !read_head((Place)before, size, &head)) return 0;
+    if (head.format != lane->moves[0].plan->format || head.offset >= said->offset) return 0;
+    if (!leave_head(&state_out, size)) return -1;
+    int64_t wake = head.wake;
+    int usual = move_funnels(lane, &head, watermark, floor, &funnels, &wake, &quiet);
+    if (usual <= 0) return usual;
+    *due = wake == head.wake ? 0 : wake;
+    if (wake == 0 && head.wake != 0) return 0; /* in an answer, 0 says that it is in the calendar */
     for (Py_ssize_t i = 0; i < count; i++) {
         Move *m = &lane->moves[i];
         if (!(m->told.what == NOTHING ? count_stay(lane, m->plan->place) : keep_rows(lane, m->plan, &m->said, &m->told))) return -1;
     }
-    return keep_state(lane, key, &lane->moves[count - 1].state) ? 1 : -1;
+    return keep_state(lane, key, state_with(&state_out, head.format, said->offset, wake, quiet, funnels)) ? 1 : -1;
 }
 
 /* lane.move(((plan, dims, money), ...), key, offset, ts, event id, unit id, consent, watermark, floor): 0 or when the unit is due; None: not
@@ -394,26 +441,18 @@ static int keep_drop(Lane *lane, Plan *plan, Said *said, Told *told) {
 }
 
 /* What the clock alone makes of a unit need not be written, unless an event has changed it in this chunk. */
-static int keep_unwritten(Lane *lane, PyObject *key) {
+static int keep_unwritten(Lane *lane, PyObject *key, PyObject *state) {
     int changed = PyDict_Contains(lane->changed, key), written = 0;
     if (changed > 0) written = !PySet_Contains(lane->unwritten, key);
-    return changed >= 0 && set_state(lane, key, &state_out) && (written || PySet_Add(lane->unwritten, key) == 0);
+    return set_state(lane, key, state) && changed >= 0 && (written || PySet_Add(lane->unwritten, key) == 0);
 }
 
 #define NEVER INT64_MIN
 
 /* A unit is over: nothing is kept of it but that. 1 or -1. */
 static int finish(Lane *lane, PyObject *key, int64_t format, int64_t offset) {
-    Writer *w = &state_out;
-    w->at = w->start;
-    if (!ready(w, 64)) return -1;
-    *w->at++ = 0x95;
-    put_int(w, format);
-    put_int(w, offset);
-    put_int(w, (int64_t)1 << 62);
-    put_bool(w, 0);
-    *w->at++ = 0x80;
-    return keep_unwritten(lane, key) && set_number(lane->finished, key, offset) ? 1 : -1;
+    if (!leave_head(&state_out, 0)) return -1;
+    return keep_unwritten(lane, key, state_with(&state_out, format, offset, (int64_t)1 << 62, 0, 0)) && set_number(lane->finished, key, offset) ? 1 : -1;
 }
 
 /* A unit is due. 1: settled, or the entry no longer holds; `again`: when it is due next. 0: not usual, nothing is
@@ -428,27 +467,18 @@ static int settle(Lane *lane, const Now *now, PyObject *key, int64_t wake, int64
     Py_ssize_t size;
     said.unit_id = PyUnicode_AsUTF8AndSize(key, &said.unit_id_size);
     if (said.unit_id == NULL || PyBytes_AsStringAndSize(held, &packed, &size) < 0) return -1;
-    Reader reader = {(Place)packed, (Place)packed + size, 0}, *r = &reader;
-    Py_ssize_t parts = read_array(r);
-    Place head = r->at;
-    int64_t format = read_int(r), offset = read_int(r);
-    Place head_end = r->at;
-    int64_t due = read_int(r);
-    int quiet = read_bool(r);
-    if (r->odd || parts != 5 || said.unit_id_size < 1 || said.unit_id[0] != '=') return 0;
-    if (due != wake) return 1;
-    if (quiet && wake < now->watermark) return finish(lane, key, format, offset); /* nothing is left to do but to forget it */
-    Py_ssize_t funnels = read_map(r), left = 0;
-    if (r->odd || funnels < 1 || funnels > MOST_FUNNELS) return 0;
+    Head head;
+    if (!read_head((Place)packed, size, &head) || said.unit_id_size < 1 || said.unit_id[0] != '=') return 0;
+    if (head.wake != wake) return 1;
+    if (head.quiet && wake < now->watermark) return finish(lane, key, head.format, head.offset);
+    if (head.funnels < 1 || head.funnels > MOST_FUNNELS) return 0;
 
-    Writer *w = &state_out;
-    w->at = w->start;
-    if (!ready(w, 64 + size + 64 * funnels)) return -1;
-    w->at += 32; /* its head is written last */
-    unsigned char *body = w->at;
+    if (!leave_head(&state_out, size + 64 * head.funnels)) return -1;
+    Reader reader = {head.funnels_at, head.end, 0}, *r = &reader;
+    Py_ssize_t left = 0;
     int64_t earliest = INT64_MAX;
     int opens = 0;
-    for (Py_ssize_t i = 0; i < funnels; i++) {
+    for (Py_ssize_t i = 0; i < head.funnels; i++) {
         int64_t next;
         int open, kept = settle_funnel(now, r, &ended[i], &next, &open);
         if (kept <= 0) return kept;
@@ -459,26 +489,18 @@ static int settle(Lane *lane, const Now *now, PyObject *key, int64_t wake, int64
         }
     }
     if (r->at != r->end) return 0;
-    Py_ssize_t body_size = w->at - body;
-    w->at = w->start;
-    *w->at++ = 0x95;
-    put(w, head, head_end - head);
-    put_int(w, earliest);
-    put_bool(w, left == 1 && opens == 0);
-    put_count(w, left, 0x80, 0xde);
-    memmove(w->at, body, (size_t)body_size);
-    w->at += body_size;
 
     said.unit_id++;
     said.unit_id_size--;
-    for (Py_ssize_t i = 0; i < funnels; i++) {
+    for (Py_ssize_t i = 0; i < head.funnels; i++) {
         if (ended[i].plan == NULL) continue;
         said.ts = ended[i].ts;
         if (!keep_drop(lane, ended[i].plan, &said, &ended[i].told)) return -1;
     }
-    if (left == 0) return finish(lane, key, format, offset);
+    if (left == 0) return finish(lane, key, head.format, head.offset);
     *again = earliest;
-    return keep_unwritten(lane, key) ? 1 : -1;
+    PyObject *state = state_with(&state_out, head.format, head.offset, earliest, left == 1 && opens == 0, left);
+    return keep_unwritten(lane, key, state) ? 1 : -1;
 }
 
 #define PAGE 16 /* as wakes.py has it */
@@ -674,7 +696,6 @@ static void lane_dealloc(PyObject *self) {
     for (int i = 0; i < MOST_FUNNELS; i++) {
         PyMem_Free(lane->moves[i].dims.start);
         PyMem_Free(lane->moves[i].money.start);
-        PyMem_Free(lane->moves[i].state.start);
     }
     for (int i = 0; i < BREAKDOWNS; i++) Py_XDECREF(lane->breakdowns[i].packed);
     Py_XDECREF(lane->drop_offs);

@@ -41,7 +41,7 @@ typedef struct {
     Py_ssize_t dims_size;
     PyObject *from; /* the stage that it came from, packed; NULL: none */
     int what, direction; /* ENTER, or MOVE: nothing new is reached; or NOTHING: it stays where it is, and there is no row */
-    int64_t entry, number, session_start, reached, duration, due;
+    int64_t entry, number, session_start, reached, duration;
     int recovered, consent;
     unsigned char fresh_id[16]; /* of the attempt that this event opens */
 } Told;

@@ -80,39 +80,64 @@ static void open_attempt(Plan *plan, Said *said, Told *told) {
     told->direction = FORWARD;
 }
 
-/* An event of the first stage, of a unit that the funnel has not met. Writes the unit's next state to `w`. Returns 0 for whatever is not
- * that, -1 for an error. `before`: how many other funnels this event has moved the unit in. */
-static int begin(Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int before, Told *told, Writer *w) {
+/* A unit's packed state: its head, and what follows, a map of its funnels. `wake`: when it is due, NEVER_DUE where it has
+ * no state. `quiet`: then nothing is left to do but forget it. */
+typedef struct {
+    Place funnels_at, end;
+    int64_t format, offset, wake;
+    int quiet;
+    Py_ssize_t funnels;
+} Head;
+#define NEVER_DUE INT64_MAX
+
+/* Reads the head. 0: it is none. */
+static int read_head(Place packed, Py_ssize_t size, Head *head) {
+    Reader reader = {packed, packed + size, 0}, *r = &reader;
+    if (read_array(r) != 5) return 0;
+    head->format = read_int(r);
+    head->offset = read_int(r);
+    head->wake = read_int(r);
+    head->quiet = read_bool(r);
+    head->funnels = read_map(r);
+    head->funnels_at = r->at;
+    head->end = r->end;
+    return !r->odd;
+}
+
+/* The head is written last, when all that it says is known, into room that was left for it. */
+#define HEAD_ROOM 48
+
+static int leave_head(Writer *w, Py_ssize_t room) {
     w->at = w->start;
-    if (!ready(w, packed_size + 256 + said->event_id_size + 3 * said->dims_size + 2 * said->money_size)) return -1;
-    int64_t wake = told->due = said->ts + plan->window + plan->lateness;
-    if (wake == 0) return 0; /* in an answer, 0 says that it is in the calendar */
-    Place others = packed, end = packed + packed_size;
-    Py_ssize_t funnels = 0;
-    if (packed != NULL) {
-        Reader reader = {packed, end, 0}, *r = &reader;
-        if (read_array(r) != 5 || read_int(r) != plan->format || read_int(r) >= said->offset + (before > 0)) return 0;
-        int64_t due = read_int(r);
-        read_bool(r);
-        funnels = read_map(r);
-        others = r->at;
-        for (Py_ssize_t i = 0; i < funnels && !r->odd; i++) {
-            if (read_int(r) == plan->tag) return 0;
-            skip(r);
-        }
-        if (r->odd || r->at != end || funnels > 60000) return 0;
-        if (due <= wake) {
-            wake = due;
-            told->due = 0; /* it is in the calendar, and no later */
-        }
-    }
-    *w->at++ = 0x95;
-    put_int(w, plan->format);
-    put_int(w, said->offset);
-    put_int(w, wake);
-    put_bool(w, 0);
-    put_count(w, funnels + 1, 0x80, 0xde);
-    if (packed != NULL) put(w, others, end - others);
+    if (!ready(w, HEAD_ROOM + room)) return 0;
+    w->at += HEAD_ROOM;
+    return 1;
+}
+
+/* The state whose funnels have been written behind the room for its head. NULL: an exception is set. */
+static PyObject *state_with(Writer *w, int64_t format, int64_t offset, int64_t wake, int quiet, Py_ssize_t funnels) {
+    unsigned char bytes[HEAD_ROOM], *body = w->start + HEAD_ROOM;
+    Writer head = {bytes, bytes, HEAD_ROOM};
+    *head.at++ = 0x95;
+    put_int(&head, format);
+    put_int(&head, offset);
+    put_int(&head, wake);
+    put_bool(&head, quiet);
+    put_count(&head, funnels, 0x80, 0xde);
+    Py_ssize_t size = head.at - bytes;
+    memcpy(body - size, bytes, (size_t)size);
+    return PyBytes_FromStringAndSize((const char *)body - size, w->at - body + size);
+}
+
+/* It is due by then, if not sooner. */
+static void wake_by(int64_t *wake, int64_t when) {
+    if (when < *wake) *wake = when;
+}
+
+/* An event of the first stage, of a unit that the funnel has not met. Writes the funnel's state. 0: an exception is set. */
+static int begin(Plan *plan, Said *said, int64_t *wake, Told *told, Writer *w) {
+    if (!ready(w, 256 + said->event_id_size + 3 * said->dims_size + 2 * said->money_size)) return 0;
+    wake_by(wake, said->ts + plan->window + plan->lateness);
     open_attempt(plan, said, told);
     put_begun(w, plan, said, told);
     return 1;
@@ -167,30 +192,15 @@ static int source_of(Plan *plan, const Chains *starts, int64_t now) {
     return best;
 }
 
-/* Where things stand in a unit's packed state, and in that of the plan's funnel, up to its attempt. */
+/* Where things stand in a funnel's packed state, up to its attempt. */
 typedef struct {
-    Place packed, end, offset_at, wake_end, walk_at, attempt_at;
-    int64_t wake;
-    int only; /* it has no other funnel */
+    Place at, walk_at, attempt_at;
 } Found;
 
-/* Reads so far. 0: the funnel has no state, or it is none. `before`: as `begin` has it. */
-static int find(Plan *plan, Said *said, Reader *r, int before, Found *found) {
-    found->packed = r->at;
-    found->end = r->end;
-    if (read_array(r) != 5 || read_int(r) != plan->format) return 0;
-    found->offset_at = r->at;
-    if (read_int(r) >= said->offset + (before > 0)) return 0;
-    found->wake = read_int(r);
-    read_bool(r);
-    found->wake_end = r->at;
-    Py_ssize_t funnels = read_map(r);
-    found->only = funnels == 1;
-    while (funnels > 0 && !r->odd && read_int(r) != plan->tag) {
-        skip(r);
-        funnels--;
-    }
-    if (funnels <= 0 || r->odd || read_array(r) != 7) return 0;
+/* Reads so far, from behind the funnel's tag, which is at `at`. 0: it is no such state. */
+static int find(Reader *r, Place at, Found *found) {
+    found->at = at;
+    if (read_array(r) != 7) return 0;
     found->walk_at = r->at;
     if (read_array(r) != 7) return 0;
     found->attempt_at = r->at;
@@ -241,15 +251,6 @@ static int is_next(Plan *plan, Said *said, Rest *rest, int64_t horizon, int *fre
     return rest->count < plan->most && said->ts > rest->newest && !contains(rest->pending, rest->pending_size, said->event_id, said->event_id_size);
 }
 
-/* The unit's head, up to what stands of the funnel before its attempt. */
-static void put_front(Writer *w, Said *said, const Found *found, int64_t wake, int quiet) {
-    put(w, found->packed, found->offset_at - found->packed);
-    put_int(w, said->offset);
-    put_int(w, wake);
-    put_bool(w, quiet);
-    put(w, found->wake_end, found->attempt_at - found->wake_end);
-}
-
 /* From the orders on: this event pends now. `enters`: it brought a stage, whose order is the first. */
 static void put_back(Writer *w, Plan *plan, Said *said, const Found *found, const Rest *rest, int fresh, int enters, int64_t due) {
     if (said->order != NULL && enters) put_order(w, said);
@@ -263,33 +264,32 @@ static void put_back(Writer *w, Plan *plan, Said *said, const Found *found, cons
     put_int(w, said->ts);
     put(w, rest->floor_at, rest->due_at - rest->floor_at);
     put_int(w, due);
-    put(w, rest->end, found->end - rest->end);
 }
 
-static Py_ssize_t room_for_state(const Found *found, Said *said) {
-    return 2 * (found->end - found->packed) + 384 + said->event_id_size + said->dims_size * 2 + 2 * said->money_size;
+/* Room for the funnel's next state, and for whatever follows it in the unit's. What stands before the attempt stays. 0: an exception is set. */
+static int begin_state(Writer *w, Said *said, const Found *found, const Rest *rest, Place end) {
+    if (!ready(w, 2 * (rest->end - found->at) + 384 + said->event_id_size + said->dims_size * 2 + 2 * said->money_size + (end - rest->end)))
+        return 0;
+    put(w, found->at, found->attempt_at - found->at);
+    return 1;
 }
 
-/* An event of the first stage, of a unit whose last attempt in the funnel has ended. As `begin`. */
-static int begin_again(Plan *plan, Said *said, Reader *r, const Found *found, int64_t horizon, Told *told, Writer *w) {
+/* An event of the first stage, of a unit whose last attempt in the funnel has ended. As `advance`. */
+static int begin_again(Plan *plan, Said *said, Reader *r, const Found *found, int64_t horizon, int64_t *wake, Told *told, Writer *w) {
     Rest rest;
     int fresh;
     skip(r); /* no attempt */
     read_rest(r, &rest);
     if (r->odd || plan->level != 0 || !is_next(plan, said, &rest, horizon, &fresh) || (said->money_size > 1 && rest.ordered)) return 0;
-    int64_t deadline = said->ts + plan->window, wake = found->wake;
-    told->due = 0; /* it is in the calendar, and no later */
-    if (deadline + plan->lateness < wake) wake = told->due = deadline + plan->lateness;
-    if (wake == 0) return 0; /* see begin */
+    int64_t deadline = said->ts + plan->window;
+    wake_by(wake, deadline + plan->lateness);
     open_attempt(plan, said, told);
     if (rest.over && said->ts <= rest.ended + plan->window) {
         told->number = rest.number + 1;
         told->recovered = rest.dropped;
     }
     told->session_start = rest.session_start;
-    w->at = w->start;
-    if (!ready(w, room_for_state(found, said))) return -1;
-    put_front(w, said, found, wake, 0);
+    if (!begin_state(w, said, found, &rest, r->end)) return -1;
     put_opened(w, plan, said, told);
     put(w, rest.at, rest.orders_at - rest.at);
     put_back(w, plan, said, found, &rest, fresh, 1, deadline);
@@ -297,14 +297,14 @@ static int begin_again(Plan *plan, Said *said, Reader *r, const Found *found, in
 }
 
 /* Any event of a unit whose attempt is open, in order: it reaches a stage, or moves there and reaches nothing new (back, forward again, past
- * one that is required), or stays: `advance` of walk.py. Or the next attempt's first. As `begin`. `alone`: this is the event's only funnel. */
-static int advance(
-    Plan *plan, Said *said, Place packed, Py_ssize_t packed_size, int64_t horizon, int before, int alone, Told *told, Writer *w) {
-    Reader reader = {packed, packed + packed_size, 0}, *r = &reader;
+ * one that is required), or stays: `advance` of walk.py. Or the next attempt's first. Reads the funnel's state, whose tag is at `at`, and writes
+ * its next one. `wake`: when the unit is due. `alone`: this is the unit's only funnel; `*quiet` then says whether nothing
+ * will be left to do but forget it. 0: not usual. -1: an exception is set. */
+static int advance(Plan *plan, Said *said, Reader *r, Place at, int64_t horizon, int alone, int64_t *wake, int *quiet, Told *told, Writer *w) {
     int level = plan->level;
     Found found;
-    if (!find(plan, said, r, before, &found)) return 0;
-    if (peek(r) == 0xc0) return begin_again(plan, said, r, &found, horizon, told, w);
+    if (!find(r, at, &found)) return 0;
+    if (peek(r) == 0xc0) return begin_again(plan, said, r, &found, horizon, wake, told, w);
     Place consent_at;
     if (!read_attempt(r, told, &consent_at)) return 0;
     Chains starts, times;
@@ -325,11 +325,9 @@ static int advance(
     if (r->odd || deadline < said->ts || !is_next(plan, said, &rest, horizon, &fresh)) return 0;
     int source = level == 0 ? 0 : source_of(plan, &starts, now), enters = source >= 0 && !known, ends = enters && plan->converts;
     if (enters && said->money_size > 1 && rest.ordered) return 0;
-    int quiet = ends && found.only && alone; /* nothing will be left to do but forget the unit */
-    int64_t wake = found.wake, over = said->ts + plan->window;
-    told->due = 0; /* it is in the calendar, and no later */
-    if (quiet && wake != over + plan->lateness) wake = told->due = over + plan->lateness;
-    if (quiet && wake == 0) return 0; /* see begin */
+    int64_t over = said->ts + plan->window;
+    *quiet = ends && alone;
+    if (*quiet) *wake = over + plan->lateness;
     told->from = PyTuple_GetItem(plan->names, (Py_ssize_t)current);
     told->what = enters ? ENTER : level == current ? NOTHING : MOVE;
     told->direction = enters || (known && level > current) ? FORWARD : level < current ? BACK : SKIP;
@@ -338,9 +336,7 @@ static int advance(
     if (enters && highest < level) highest = level;
     if (level == 0) deadline = over;
 
-    w->at = w->start;
-    if (!ready(w, room_for_state(&found, said))) return -1;
-    put_front(w, said, &found, wake, quiet);
+    if (!begin_state(w, said, &found, &rest, r->end)) return -1;
     if (ends) {
         put_nil(w);
         put_int(w, said->ts);

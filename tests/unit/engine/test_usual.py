@@ -55,6 +55,36 @@ def test_several_funnels_over_the_same_units() -> None:
     assert taken > 200
 
 
+def test_funnels_that_share_their_events() -> None:
+    """An event moves its unit in several funnels at once: in some it has been, in others it begins, in yet others it has no part."""
+    taken = read = 0
+    for number in range(50):
+        rng = Random(f"shared {number}")
+        letters = ["".join(sorted(rng.sample("abcde", rng.randint(2, 4)))) for _ in range(rng.choice((3, 5, 9, 17)))]
+        both = Both(*(plain_funnel(rng, Unit.VISITOR, f"f{place}", chosen) for place, chosen in enumerate(letters)))
+        walks = (walk_of(rng, "abcde", visitor, rng.randint(0, 9), 12) for visitor in rng.sample(IDS[:8], 4))
+        seen = sorted((one for walk in walks for one in walk), key=lambda one: one.ts)
+        for chunk in in_cuts(rng, seen):
+            both.feed(chunk).chunk()
+            if rng.random() < 0.1:
+                both.restart()
+        both.feed([heartbeat(500)]).chunk()
+        both.compare_counters()
+        taken, read = taken + both.quick.taken, read + len(seen)
+    assert taken > read // 4
+
+
+def test_the_end_in_the_only_funnel_begins_another() -> None:
+    """There is more to do for the unit then than to forget it."""
+    short = funnel(stage("A"), stage("B"), name="short", version=f"{1:012x}", window=20, lateness=0)
+    both = Both(short, funnel(stage("B"), stage("C"), name="long", version=f"{2:012x}", window=1_000, lateness=0))
+    both.feed([event("a", 0), event("b", 1)]).chunk()
+    both.feed([event("a", 100, visitor="w"), event("c", 101)]).chunk()
+    assert both.quick.taken == 4
+    both.feed([heartbeat(5_000)]).chunk().chunk()
+    both.compare_counters()
+
+
 def plain_funnel(rng: Random, unit: Unit, name: str, letters: str) -> Funnel:
     """Nothing that the compiled way leaves to the general one, but for a stage that is optional or asks for something now and then."""
     stages = [

@@ -168,7 +168,7 @@ class FunnelCounters:
         """Another worker has the log partition."""
         self.settle()
         for series in self._funnels.values():
-            series.expectation.forget(place)
+            series.leave(place, self._clock())
 
     def net(self, metric: Metric, funnel: str, *labels: str, segment: Segment = EVERYTHING) -> int:
         """Counted minus retracted since the start, in the metric's integer units, held-back increments included.

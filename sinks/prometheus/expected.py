@@ -2,6 +2,10 @@
 
 What is at risk belongs to a log partition: it moves with the partition to another worker, which builds it again from the
 attempts that are open. Rows wait until their step of time is closed, so the cost is by the step, not by the row.
+
+What a step gives cause to expect is told evenly while the next one goes on. Told at once, it would be a minute's worth at a moment
+of its own in each minute; where that moment lies by the one at which the rules cut their minutes, one of these has two, another
+none, and a busy stage seems to fall.
 """
 
 from __future__ import annotations
@@ -51,6 +55,8 @@ class Moves:
         return self.counts
 
 
+#: Conversions, by level and stratum.
+Expected = dict[int, dict[Stratum, float]]
 #: The level entered, the levels whose conversion that is, and whether it is taken back.
 Effect = tuple[int, tuple[int, ...], bool]
 
@@ -65,6 +71,9 @@ class PartitionExpectation:
         self._effects: dict[Effect, bool] = {}
         self._edition, self._due = -1, NEVER
         self.now: int | None = None
+        #: What the last step gave cause to expect, by level and stratum, and how much of it has been told (0 to 1).
+        self._last: Expected = {}
+        self._told = 1.0
 
     def begin(self, heard: int | None, standing: Iterable[tuple[Standing, int]], edition: int) -> None:
         """Takes over from whoever had the partition. `standing`: who had not converted, and how many of them; their conversions until
@@ -88,12 +97,40 @@ class PartitionExpectation:
             self._moves(step, effect).add(dims[begin : begin + count], self._strata)
             begin += count
 
-    def advance(self, heard: int, edition: int) -> Iterator[tuple[int, dict[Stratum, float]]]:
-        """What may be expected by this time that was not before: by level and stratum."""
+    def advance(self, heard: int, edition: int, *, evenly: bool = True) -> Expected:
+        """What may be expected by this time that was not before: by level and stratum. `evenly`: what the last step brings, as the
+        next one goes on; else all of it."""
         self._follow(edition)
-        to = heard // self._unit
-        if self.now == to and self._due >= to:  # the usual chunk: no step has ended
+        to, found = heard // self._unit, Expected()
+        if self.now is None or to > self.now:
+            self._tell(1.0, found)
+            self._close(to - 1, found)
+            self._last, self._told = {}, 0.0
+            self._close(to, self._last)
+        elif self._due < to:  # a step that has ended already
+            self._close(to, found)
+        if to == self.now:
+            self._tell(heard % self._unit / self._unit if evenly else 1.0, found)
+        return found
+
+    def leave(self) -> Expected:
+        """What is yet to be told, where another worker goes on."""
+        found = Expected()
+        self._tell(1.0, found)
+        return found
+
+    def _tell(self, share: float, found: Expected) -> None:
+        """So much of the last step's has been told from now on."""
+        if share <= self._told:
             return
+        for level, strata in self._last.items():
+            into = found.setdefault(level, {})
+            for stratum, amount in strata.items():
+                into[stratum] = into.get(stratum, 0.0) + amount * (share - self._told)
+        self._told = share
+
+    def _close(self, to: int, found: Expected) -> None:
+        """Closes the steps before `to`."""
         for step in sorted(step for step in self._waiting if step < to):
             for (entered, converts, back), moves in self._waiting.pop(step).items():
                 for stratum, count in moves.settle(self._strata).items():
@@ -106,9 +143,9 @@ class PartitionExpectation:
         self.now = to if self.now is None else max(self.now, to)
         self._due = min(self._waiting, default=NEVER)
         for level, stage in self._stages.items():
-            expected = stage.advance(to)
-            if expected:
-                yield level, expected
+            into = found.setdefault(level, {})
+            for stratum, amount in stage.advance(to).items():
+                into[stratum] = into.get(stratum, 0.0) + amount
 
     def _followed(self, effect: Effect) -> bool:
         """Whether any of its stages is expected to convert."""
@@ -165,9 +202,10 @@ class FunnelExpectation:
         found = self._places[place] = PartitionExpectation(self._strata, self.levels, self._baselines.unit)
         found.begin(heard, standing, self._baselines.edition)
 
-    def forget(self, place: Place) -> None:
-        """Another worker has the partition."""
-        self._places.pop(place, None)
+    def forget(self, place: Place) -> Iterator[tuple[int, Segment, float]]:
+        """Another worker has the partition. What had yet to be told of it, as `advance` has it."""
+        partition = self._places.pop(place, None)
+        return iter(()) if partition is None else self._by_segment(partition.leave())
 
     def take(self, place: Place, effect: Effect, dims: Sequence[Dims], times: Iterable[Run]) -> None:
         """Rows of one effect, counted in this partition."""
@@ -175,11 +213,13 @@ class FunnelExpectation:
         if found is not None:
             found.take(effect, dims, times)
 
-    def advance(self, place: Place, heard: int) -> Iterator[tuple[int, Segment, float]]:
-        """Conversions that are expected by now and were not before, by level and segment."""
+    def advance(self, place: Place, heard: int, *, evenly: bool = True) -> Iterator[tuple[int, Segment, float]]:
+        """Conversions that are expected by now and were not before, by level and segment. `evenly`: see PartitionExpectation."""
         partition = self._places.get(place)
-        if partition is None:
-            return
-        for level, expected in partition.advance(heard, self._baselines.edition):
-            for stratum, amount in expected.items():
+        if partition is not None:
+            yield from self._by_segment(partition.advance(heard, self._baselines.edition, evenly=evenly))
+
+    def _by_segment(self, expected: Expected) -> Iterator[tuple[int, Segment, float]]:
+        for level, strata in expected.items():
+            for stratum, amount in strata.items():
                 yield from zip(repeat(level), self._strata.series(stratum), repeat(amount))

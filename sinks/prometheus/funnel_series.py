@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from schemas.expectation.baselines import Baselines
@@ -128,9 +128,16 @@ class FunnelSeries:
 
     def expect(self, place: Place, heard: int, now: int) -> None:
         """Adds what is expected of a log partition whose event time has come to `heard` (ms)."""
+        self._expect(self.expectation.advance(place, heard), now)
+
+    def leave(self, place: Place, now: int) -> None:
+        """Another worker has the log partition."""
+        self._expect(self.expectation.forget(place), now)
+
+    def _expect(self, found: Iterable[tuple[int, Segment, float]], now: int) -> None:
         owed = self._owed
         amounts: dict[int, dict[Segment, int]] = {}
-        for level, segment, amount in self.expectation.advance(place, heard):
+        for level, segment, amount in found:
             due = owed.get((level, segment), 0.0) + amount * STAGE_EXPECTED_CONVERSIONS.scale
             whole = max(0, int(due))  # what was expected too much is made up by what comes next: counters don't fall
             owed[level, segment] = due - whole

@@ -86,7 +86,7 @@ def replay_history(
                         ready.setdefault(level, now)
         for effect, dims in effects.get(minute, {}).items():
             expectation.take(_PLACE, effect, dims, [(now, len(dims))])
-        for level, segment, amount in expectation.advance(_PLACE, now + MINUTE):
+        for level, segment, amount in expectation.advance(_PLACE, now + MINUTE, evenly=False):
             made.of(level, segment).expected[minute] += amount
     progress(1.0)
     return History(funnel, span.start, made.stages, made.started, made.first, made.value, ready)

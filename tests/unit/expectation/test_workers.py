@@ -60,6 +60,24 @@ def test_where_chunks_are_cut_changes_nothing(healthy: list[Event]) -> None:
         assert fine.expected(level) == pytest.approx(coarse.expected(level), rel=1e-6)
 
 
+def test_it_grows_evenly(healthy: list[Event]) -> None:
+    """However the rules cut their minutes, what is expected in one is a minute's worth: not two here and none there."""
+    worker, second = Worker(funnel(), {}), 1_000
+    begins, looks = START + 180 * MINUTE, range(0, 60 * MINUTE, 5 * second)
+    worker.follow(0, [(offset, event) for offset, event in enumerate(healthy) if event.ts < begins])
+    expected = []
+    for at in looks:
+        within = (begins + at, begins + at + 5 * second)
+        seen = [(offset, event) for offset, event in enumerate(healthy) if within[0] <= event.ts < within[1]]
+        worker.follow(0, seen)
+        expected.append(worker.expected("view"))
+    per_look = (expected[-1] - expected[0]) / (len(expected) - 1)
+    assert per_look > 0.5
+    span = 18  # of a minute and a half
+    for earlier, later in zip(expected, expected[span:], strict=False):
+        assert later - earlier == pytest.approx(span * per_look, rel=0.2)
+
+
 @pytest.mark.parametrize(("learned_at", "near"), [(0, 1e-6), (10, 0.1)])
 def test_when_the_series_are_read_changes_nothing(healthy: list[Event], learned_at: int, near: float) -> None:
     """What chunks bring waits until somebody reads; also where a partition leaves, and where a step is learned meanwhile (which is

@@ -11,7 +11,7 @@ none, and a busy stage seems to fall.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 
 from schemas.expectation.at_risk import AtRisk
@@ -124,9 +124,7 @@ class PartitionExpectation:
         if share <= self._told:
             return
         for level, strata in self._last.items():
-            into = found.setdefault(level, {})
-            for stratum, amount in strata.items():
-                into[stratum] = into.get(stratum, 0.0) + amount * (share - self._told)
+            join(found, level, strata, share - self._told)
         self._told = share
 
     def _close(self, to: int, found: Expected) -> None:
@@ -143,9 +141,7 @@ class PartitionExpectation:
         self.now = to if self.now is None else max(self.now, to)
         self._due = min(self._waiting, default=NEVER)
         for level, stage in self._stages.items():
-            into = found.setdefault(level, {})
-            for stratum, amount in stage.advance(to).items():
-                into[stratum] = into.get(stratum, 0.0) + amount
+            join(found, level, stage.advance(to))
 
     def _followed(self, effect: Effect) -> bool:
         """Whether any of its stages is expected to convert."""
@@ -175,6 +171,13 @@ class PartitionExpectation:
                 stage = self._stages[level] = AtRisk(baseline.learned.curve, Asked(baseline, self._strata).hazards)
                 if self.now is not None:
                     stage.begin(self.now)
+
+
+def join(found: Expected, level: int, strata: Mapping[Stratum, float], share: float = 1.0) -> None:
+    """Adds these, or a share of each."""
+    into = found.setdefault(level, {})
+    for stratum, amount in strata.items():
+        into[stratum] = into.get(stratum, 0.0) + amount * share
 
 
 class Asked:

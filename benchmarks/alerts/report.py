@@ -35,7 +35,7 @@ worker's own classes.
 Four weeks are learned, four calibrate, the rest is judged.
 
 **Words.** A false page is one on healthy traffic, after an hour without any. Falls last 24 hours and thin conversions; delays run from their first
-minute to the end of the minute in which the alert fires, `for: 1m` included (scrapes and evaluation add up to two minutes in production). Information
+minute to the end of the minute in which the alert fires, `for: 1m` included (scrapes and evaluation add up to two and a half minutes in production). Information
 time T* is ln(entries per month) / KL(fallen ‖ healthy), a number of entries: delays are measured in entries that came; the second figure takes the
 series' mean traffic instead, so that a fall at night counts as late. Series with T* ≤ 12 h count. A family is one stage with 12 channels, 4 devices and their
 48 cells; a segment is named at the moment of the first page, whatever paged. Intervals are 95 %, by bootstrap over series or trials.

@@ -11,7 +11,7 @@
 #include "_recent.h"
 #include "_walk.h"
 
-/* The state of a unit that is settled. */
+/* A unit's next state. */
 static Writer state_out;
 
 /* Rows that differ in nothing that counts but breakdown, duration and money, all of one minute of event time. */
@@ -271,11 +271,12 @@ static int move_funnels(Lane *lane, const Head *head, int64_t watermark, int64_t
         left--;
     }
     *count = head->funnels + left;
+    if (*count > 60000) return 0;
     if (left == 0) {
         put(w, r->at, r->end - r->at);
         return 1;
     }
-    if (r->at != r->end || *count > 60000) return 0;
+    if (r->at != r->end) return 0;
     for (Py_ssize_t i = 0; i < moves; i++) {
         Move *m = &lane->moves[i];
         if (m->met) continue;
@@ -306,11 +307,15 @@ static int move_unit(Lane *lane, Py_ssize_t count, int64_t watermark, int64_t fl
     if (usual <= 0) return usual;
     *due = wake == head.wake ? 0 : wake;
     if (wake == 0 && head.wake != 0) return 0; /* in an answer, 0 says that it is in the calendar */
-    for (Py_ssize_t i = 0; i < count; i++) {
+    PyObject *state = state_with(&state_out, head.format, said->offset, wake, quiet, funnels);
+    int kept = state != NULL;
+    for (Py_ssize_t i = 0; i < count && kept; i++) {
         Move *m = &lane->moves[i];
-        if (!(m->told.what == NOTHING ? count_stay(lane, m->plan->place) : keep_rows(lane, m->plan, &m->said, &m->told))) return -1;
+        kept = m->told.what == NOTHING ? count_stay(lane, m->plan->place) : keep_rows(lane, m->plan, &m->said, &m->told);
     }
-    return keep_state(lane, key, state_with(&state_out, head.format, said->offset, wake, quiet, funnels)) ? 1 : -1;
+    if (kept) return keep_state(lane, key, state) ? 1 : -1;
+    Py_XDECREF(state);
+    return -1;
 }
 
 /* lane.move(((plan, dims, money), ...), key, offset, ts, event id, unit id, consent, watermark, floor): 0 or when the unit is due; None: not

@@ -41,8 +41,8 @@ class Exporter(Loopback):
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                with suppress(BrokenPipeError):  # who asked has ended
+                with suppress(ConnectionError):  # who asked has ended
+                    self.end_headers()
                     self.wfile.write(body)
 
         super().__init__(ThreadingHTTPServer(("127.0.0.1", 0), Answer))

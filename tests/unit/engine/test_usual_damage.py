@@ -155,6 +155,29 @@ def rows_in(block: bytes) -> int:
     return int.from_bytes(block[1:5], "big")
 
 
+def test_nor_does_one_that_is_moved_in_several_funnels() -> None:
+    """By both funnels at once, in either order: one of them known or new, before or behind the other."""
+    both, states = shapes()
+    plans = {name: both.quick.partition.usual[name][0].plan for name in "abcdk"}
+    rng, done = Random(12), 0
+    for number in range(20_000):
+        state = bytearray(rng.choice(states))
+        if number % 4:
+            state[rng.randrange(len(state))] = rng.randrange(256)
+        if number % 8 == 0:
+            del state[rng.randrange(len(state)) :]
+        moves = [(plans["abcd"[number % 3]], DIMS, NO_MONEY), (plans["k"], pack(()), NO_MONEY)]
+        rng.shuffle(moves)
+        lane, changed = lane_of(), dict[str, bytes]()
+        lane.begin({"=v": bytes(state)}, changed, set(), {})
+        due = lane.move(tuple(moves), "=v", 100, 7, "e9" * (number % 50), "v", True, 0, 0)
+        (packed, *_), (stayed, groups) = lane.rows(), lane.groups()
+        assert bool(groups) == bool(packed)
+        assert bool(groups or stayed) == bool(changed) == (due is not None)
+        done += due is not None
+    assert done > 2_000
+
+
 def test_nor_does_one_whose_unit_is_due() -> None:
     both, states = shapes()
     endings = both.quick.partition.units.endings

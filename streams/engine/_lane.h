@@ -49,10 +49,12 @@ typedef struct {
 /* Units in more funnels than that are left to Python. */
 #define MOST_FUNNELS 64
 
-/* One event in one funnel: what it says to it, and what comes of it. `met`: the unit has been in the funnel before. */
+/* One event in one funnel: what it says to it, and what comes of it. `met`: the unit has been in the funnel before. `horizon`: that of
+ * the funnel. */
 typedef struct {
     Plan *plan;
     int met;
+    int64_t horizon;
     Said said;
     Told told;
     Writer dims, money;
@@ -250,11 +252,10 @@ static Move *move_in(Lane *lane, Py_ssize_t count, int64_t tag, Py_ssize_t *next
 
 /* Writes what becomes of a unit's funnels by the lane's moves, as `move_unit` has them: those that it has been in, in their order, then those that
  * are new to it. `count`: of the moves; then how many funnels it is in. `wake`, `quiet`: of the unit, then. 0: not usual. -1: an exception is set. */
-static int move_funnels(Lane *lane, const Head *head, int64_t watermark, int64_t floor, Py_ssize_t *count, int64_t *wake, int *quiet) {
+static int move_funnels(Lane *lane, const Head *head, Py_ssize_t *count, int64_t *wake, int *quiet) {
     Writer *w = &state_out;
     Reader reader = {head->funnels_at, head->end, 0}, *r = &reader;
     Py_ssize_t moves = *count, left = moves, next = 0;
-    for (Py_ssize_t i = 0; i < moves; i++) lane->moves[i].met = 0;
     for (Py_ssize_t i = 0; i < head->funnels && left > 0; i++) {
         Place at = r->at;
         Move *m = move_in(lane, moves, read_int(r), &next);
@@ -264,8 +265,7 @@ static int move_funnels(Lane *lane, const Head *head, int64_t watermark, int64_t
             put(w, at, r->at - at);
             continue;
         }
-        int64_t horizon = horizon_of(m->plan, watermark, floor);
-        int usual = m->met ? 0 : advance(m->plan, &m->said, r, at, horizon, head->funnels == 1 && moves == 1, wake, quiet, &m->told, w);
+        int usual = m->met ? 0 : advance(m->plan, &m->said, r, at, m->horizon, head->funnels == 1 && moves == 1, wake, quiet, &m->told, w);
         if (usual <= 0) return usual;
         m->met = 1;
         left--;
@@ -297,13 +297,17 @@ static int move_unit(Lane *lane, Py_ssize_t count, int64_t watermark, int64_t fl
     Said *said = &lane->moves[0].said;
     Head head = {.format = lane->moves[0].plan->format, .offset = INT64_MIN, .wake = NEVER_DUE};
     int quiet = 0;
-    for (Py_ssize_t i = 0; i < count; i++)
-        if (said->ts < horizon_of(lane->moves[i].plan, watermark, floor)) return 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        Move *m = &lane->moves[i];
+        m->met = 0;
+        m->horizon = horizon_of(m->plan, watermark, floor);
+        if (said->ts < m->horizon) return 0;
+    }
     if (before != NULL && !read_head((Place)before, size, &head)) return 0;
     if (head.format != lane->moves[0].plan->format || head.offset >= said->offset) return 0;
     if (!leave_head(&state_out, size)) return -1;
     int64_t wake = head.wake;
-    int usual = move_funnels(lane, &head, watermark, floor, &funnels, &wake, &quiet);
+    int usual = move_funnels(lane, &head, &funnels, &wake, &quiet);
     if (usual <= 0) return usual;
     *due = wake == head.wake ? 0 : wake;
     if (wake == 0 && head.wake != 0) return 0; /* in an answer, 0 says that it is in the calendar */
@@ -481,7 +485,7 @@ static int settle(Lane *lane, const Now *now, PyObject *key, int64_t wake, int64
     if (!leave_head(&state_out, size + 64 * head.funnels)) return -1;
     Reader reader = {head.funnels_at, head.end, 0}, *r = &reader;
     Py_ssize_t left = 0;
-    int64_t earliest = INT64_MAX;
+    int64_t earliest = NEVER_DUE;
     int opens = 0;
     for (Py_ssize_t i = 0; i < head.funnels; i++) {
         int64_t next;
@@ -490,7 +494,7 @@ static int settle(Lane *lane, const Now *now, PyObject *key, int64_t wake, int64
         if (kept == 1) {
             left++;
             opens += open;
-            if (next < earliest) earliest = next;
+            wake_by(&earliest, next);
         }
     }
     if (r->at != r->end) return 0;

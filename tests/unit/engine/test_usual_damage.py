@@ -53,12 +53,12 @@ def lane_of() -> Any:
     return lane
 
 
-def moved(
-    lane: Any, usual: Usual, offset: int, ts: int, event_id: str, unit_id: str, dims: bytes, money: bytes,
-    consent: bool | None, horizon: int,
-) -> Any:  # fmt: skip
-    """What the unit v is moved by such an event."""
-    return lane.move(((usual.plan, dims, money),), "=v", offset, ts, event_id, unit_id, consent, horizon, horizon)
+def one_move(
+    usual: Usual, offset: int, ts: int, event_id: str, unit_id: str, dims: bytes, money: bytes, consent: bool | None,
+    horizon: int,
+) -> tuple[Any, ...]:  # fmt: skip
+    """What `Lane.move` is given to move the unit v by such an event."""
+    return ((usual.plan, dims, money),), "=v", offset, ts, event_id, unit_id, consent, horizon, horizon
 
 
 class Made:
@@ -68,17 +68,22 @@ class Made:
         self.changed: dict[str, bytes] = {}
         lane = lane_of()
         lane.begin({} if state is None else {"=v": state}, self.changed, set(), {})
-        self.due = moved(lane, usual, *said)
+        self.due = lane.move(*one_move(usual, *said))
         packed, *_ = lane.rows()
         self.rows = unpack_rows(packed) if self.due is not None else []
         assert bool(packed) == bool(self.changed) == (self.due is not None)
 
 
 def done_by(usual: Usual, state: bytes | None, *said: Any) -> int:
+    """Whether it was done, as `done` has it."""
+    return done(state, *one_move(usual, *said))
+
+
+def done(state: bytes | None, *move: Any) -> int:
     """Whether it was done; fails where something was changed and it was not. What it makes of a damaged state may be no row."""
     lane, changed = lane_of(), dict[str, bytes]()
     lane.begin({} if state is None else {"=v": state}, changed, set(), {})
-    due = moved(lane, usual, *said)
+    due = lane.move(*move)
     (packed, *_), (stayed, groups) = lane.rows(), lane.groups()
     assert bool(packed) == bool(groups)
     assert bool(groups or stayed) == bool(changed) == (due is not None)
@@ -89,11 +94,11 @@ def test_no_damaged_state_brings_it_down() -> None:
     plans, states = plans_and_states()
     assert sorted(plans) == ["a", "b", "c", "d"]
     assert len(states) == 9
-    done: Counter[str] = Counter()
+    taken: Counter[str] = Counter()
     for name, usual in plans.items():
         said = 100, *SAID[1:5], MONEY if name == "c" else NO_MONEY, True, 0
         for state in states:
-            done[name] += done_by(usual, state, *said)
+            taken[name] += done_by(usual, state, *said)
             for length in range(len(state)):
                 assert done_by(usual, state[:length], *said) == 0
             for place in range(len(state)):
@@ -102,7 +107,7 @@ def test_no_damaged_state_brings_it_down() -> None:
                     damaged[place] = value
                     done_by(usual, bytes(damaged), *said)
     # Unharmed, each does what it should: all but the first begins nothing.
-    assert done == {"a": 9, "b": 6, "c": 6, "d": 6}
+    assert taken == {"a": 9, "b": 6, "c": 6, "d": 6}
 
 
 def test_nor_does_any_other_bytes() -> None:
@@ -159,7 +164,7 @@ def test_nor_does_one_that_is_moved_in_several_funnels() -> None:
     """By both funnels at once, in either order: one of them known or new, before or behind the other."""
     both, states = shapes()
     plans = {name: both.quick.partition.usual[name][0].plan for name in "abcdk"}
-    rng, done = Random(12), 0
+    rng, taken = Random(12), 0
     for number in range(20_000):
         state = bytearray(rng.choice(states))
         if number % 4:
@@ -168,14 +173,8 @@ def test_nor_does_one_that_is_moved_in_several_funnels() -> None:
             del state[rng.randrange(len(state)) :]
         moves = [(plans["abcd"[number % 3]], DIMS, NO_MONEY), (plans["k"], pack(()), NO_MONEY)]
         rng.shuffle(moves)
-        lane, changed = lane_of(), dict[str, bytes]()
-        lane.begin({"=v": bytes(state)}, changed, set(), {})
-        due = lane.move(tuple(moves), "=v", 100, 7, "e9" * (number % 50), "v", True, 0, 0)
-        (packed, *_), (stayed, groups) = lane.rows(), lane.groups()
-        assert bool(groups) == bool(packed)
-        assert bool(groups or stayed) == bool(changed) == (due is not None)
-        done += due is not None
-    assert done > 2_000
+        taken += done(bytes(state), tuple(moves), "=v", 100, 7, "e9" * (number % 50), "v", True, 0, 0)
+    assert taken > 2_000
 
 
 def test_nor_does_one_whose_unit_is_due() -> None:

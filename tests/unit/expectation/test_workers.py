@@ -62,14 +62,14 @@ def test_where_chunks_are_cut_changes_nothing(healthy: list[Event]) -> None:
 
 def test_it_grows_evenly(healthy: list[Event]) -> None:
     """However the rules cut their minutes, what is expected in one is a minute's worth: not two here and none there."""
-    worker, second = Worker(funnel(), {}), 1_000
-    begins, looks = START + 180 * MINUTE, range(0, 60 * MINUTE, 5 * second)
-    worker.follow(0, [(offset, event) for offset, event in enumerate(healthy) if event.ts < begins])
+    worker, begins, every = Worker(funnel(), {}), START + 180 * MINUTE, 5_000
+    seen: dict[int, list[tuple[int, Event]]] = {}
+    for offset, event in enumerate(healthy):
+        seen.setdefault(max(-1, (event.ts - begins) // every), []).append((offset, event))
+    worker.follow(0, seen[-1])
     expected = []
-    for at in looks:
-        within = (begins + at, begins + at + 5 * second)
-        seen = [(offset, event) for offset, event in enumerate(healthy) if within[0] <= event.ts < within[1]]
-        worker.follow(0, seen)
+    for look in range(60 * MINUTE // every):
+        worker.follow(0, seen.get(look, []))
         expected.append(worker.expected("view"))
     per_look = (expected[-1] - expected[0]) / (len(expected) - 1)
     assert per_look > 0.5
